@@ -1,0 +1,8 @@
+"""The one exception a user is meant to read."""
+
+
+class OrganNetError(Exception):
+    """Something the user can mend: one line that says what, where, and what to do.
+
+    The command line prints it without a traceback and ends with exit code 2.
+    """

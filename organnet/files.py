@@ -1,0 +1,83 @@
+"""Files that are either whole or absent."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from organnet.errors import OrganNetError
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+
+    The temporary name keeps the suffix, since writers choose the format by it.
+    Raises OrganNetError when the folder cannot be written or the disk is full.
+    """
+    suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=suffix)
+        os.close(handle)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder (and its parents) that can be written to.
+
+    Raises OrganNetError where it cannot be made, is a file, or is not writable.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return path
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write `content` as indented JSON; NaN and infinity are refused, since JSON has neither."""
+    with atomic_path(path) as temporary:
+        text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict:
+    """Read a JSON object; raises OrganNetError where the file is absent or is not one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise OrganNetError(f"{path} does not exist: check the path") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise OrganNetError(f"{path} is not readable JSON ({error}): restore or delete it") from error
+    if not isinstance(content, dict):
+        raise OrganNetError(f"{path} holds no JSON object: restore or delete it")
+    return content
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cannot_write(path: Path, error: OSError) -> OrganNetError:
+    reason = error.strerror or str(error)
+    return OrganNetError(
+        f"cannot write {path} ({reason}): choose a folder with free space that you may write to"
+    )
