@@ -1,0 +1,167 @@
+"""OrganNet2.5D: Fig. 1 (the network) and Fig. 2 (ResSE) of the paper, row by row.
+
+Shapes in the comments are channels x (z, y, x) for the paper's 48 x 256 x 256 patch and width 16.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from organnet.errors import OrganNetError
+from organnet.organs import CLASSES
+from organnet.settings import ModelSettings
+
+FLAT = (1, 3, 3)  # the 2D convolution at full in-plane resolution
+CUBE = (3, 3, 3)
+IN_PLANE = (1, 2, 2)  # strides, z y x
+ISOTROPIC = (2, 2, 2)
+
+
+class OrganNet(nn.Module):
+    """CT patch in, one logit per class (background and nine organs) and voxel out.
+
+    The patch's size must be a multiple of `patch_multiple`; any such size will do.
+    """
+
+    def __init__(self, settings: ModelSettings):
+        super().__init__()
+        s = settings
+        w = s.width
+        flat = FLAT if s.flat_blocks else CUBE
+        deep = s.downsamplings == 4  # the classic U-Net pools where the paper dilates
+        if s.downsamplings not in (2, 4):
+            raise OrganNetError(f"downsamplings is {s.downsamplings}: choose 2 (the paper) or 4")
+
+        def flat_block(i: int, o: int) -> nn.Module:
+            return convolutions(i, o, flat, (1, 1), s.norm)
+
+        def coarse_block(i: int, o: int) -> nn.Module:
+            return ResSE(i, o, (1, 1), s)
+
+        def fine_block(i: int, o: int) -> nn.Module:
+            return ResSE(i, o, s.hdc_rates, s)
+
+        def mix(i: int, o: int) -> nn.Module:
+            return up(i, o, ISOTROPIC) if deep else nn.Conv3d(i, o, 1)
+
+        self.patch_multiple = (8, 16, 16) if deep else (2, 4, 4)
+        self.row_1 = flat_block(1, w)  # 16 x (48, 256, 256)
+        self.row_2 = MaxPool(IN_PLANE)  # 16 x (48, 128, 128)
+        self.row_3 = coarse_block(w, 2 * w)  # 32 x (48, 128, 128)
+        self.row_4 = MaxPool(ISOTROPIC)  # 32 x (24, 64, 64)
+        self.row_5 = coarse_block(2 * w, 4 * w)  # 64 x (24, 64, 64)
+        self.pool_5 = MaxPool(ISOTROPIC) if deep else nn.Identity()
+        self.row_6 = fine_block(4 * w, 8 * w)  # 128 x (24, 64, 64)
+        self.pool_6 = MaxPool(ISOTROPIC) if deep else nn.Identity()
+        self.row_7 = fine_block(8 * w, 16 * w)  # 256 x (24, 64, 64)
+        self.row_8 = mix(16 * w, 8 * w)  # 128 x (24, 64, 64)
+        self.row_9 = fine_block(16 * w, 8 * w)  # concat 6: 256 -> 128 x (24, 64, 64)
+        self.row_10 = mix(8 * w, 4 * w)  # 64 x (24, 64, 64)
+        self.row_11 = coarse_block(8 * w, 4 * w)  # concat 5: 128 -> 64 x (24, 64, 64)
+        self.row_12 = up(4 * w, 2 * w, ISOTROPIC)  # 32 x (48, 128, 128)
+        self.row_13 = coarse_block(4 * w, 2 * w)  # concat 3: 64 -> 32 x (48, 128, 128)
+        self.row_14 = up(2 * w, w, IN_PLANE)  # 16 x (48, 256, 256)
+        self.row_15 = flat_block(2 * w, 2 * w)  # concat 1: 32 -> 32 x (48, 256, 256)
+        self.row_16 = nn.Conv3d(2 * w, CLASSES, 1)  # 10 x (48, 256, 256)
+        self.apply(initialise)
+
+    def forward(self, patch: Float[Tensor, "b 1 z y x"]) -> Float[Tensor, "b 10 z y x"]:
+        """Logits of background and the nine organs for CT patches in network units."""
+        one = self.row_1(patch)
+        three = self.row_3(self.row_2(one))
+        five = self.row_5(self.row_4(three))
+        six = self.row_6(self.pool_5(five))
+        seven = self.row_7(self.pool_6(six))
+        nine = self.row_9(concat(self.row_8(seven), six))
+        eleven = self.row_11(concat(self.row_10(nine), five))
+        thirteen = self.row_13(concat(self.row_12(eleven), three))
+        fifteen = self.row_15(concat(self.row_14(thirteen), one))
+        return self.row_16(fifteen)
+
+
+class ResSE(nn.Module):
+    """Fig. 2: convolutions give F; pooled, squeezed and excited into s; the output is F * s + F.
+
+    `rates` are the dilations of its 3 x 3 x 3 convolutions: (1, 1) in a coarse block, the hybrid
+    dilated convolution's rates in a fine one (Wang et al., WACV 2018).
+    """
+
+    def __init__(self, i: int, o: int, rates: tuple[int, ...], settings: ModelSettings):
+        super().__init__()
+        self.features = convolutions(i, o, CUBE, rates, settings.norm)
+        hidden = max(1, o // settings.se_reduction)
+        self.excite = (
+            nn.Sequential(nn.Linear(o, hidden), nn.ReLU(), nn.Linear(hidden, o), nn.Sigmoid())
+            if settings.residual_se
+            else None
+        )
+
+    def forward(self, x: Float[Tensor, "b i z y x"]) -> Float[Tensor, "b o z y x"]:
+        features = self.features(x)
+        if self.excite is None:
+            return features
+        scale = self.excite(features.mean((2, 3, 4)))
+        return features * scale[:, :, None, None, None] + features
+
+
+class MaxPool(nn.Module):
+    """Max pooling whose stride is its size.
+
+    By reshape and amax, because the backward pass of max_pool3d is not deterministic on CUDA.
+    """
+
+    def __init__(self, stride: tuple[int, int, int]):
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Float[Tensor, "b c z y x"]) -> Float[Tensor, "b c p q r"]:
+        b, c, *grid = x.shape
+        split = [n for size, s in zip(grid, self.stride, strict=True) for n in (size // s, s)]
+        return x.reshape(b, c, *split).amax((3, 5, 7))
+
+
+def convolutions(
+    i: int, o: int, kernel: tuple[int, int, int], rates: tuple[int, ...], norm: str
+) -> nn.Sequential:
+    """Convolution, norm and ReLU, once per dilation rate, the grid kept ("same" padding)."""
+    layers: list[nn.Module] = []
+    for n, rate in enumerate(rates):
+        padding = tuple(rate * (size // 2) for size in kernel)
+        channels = i if n == 0 else o
+        conv = nn.Conv3d(channels, o, kernel, padding=padding, dilation=rate, bias=False)
+        layers += [conv, make_norm(norm, o), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+def make_norm(norm: str, channels: int) -> nn.Module:
+    """Batch (the paper's), instance or group normalisation; OrganNetError for another word."""
+    if norm == "batch":
+        return nn.BatchNorm3d(channels)
+    if norm == "instance":
+        return nn.InstanceNorm3d(channels, affine=True)
+    if norm == "group":
+        return nn.GroupNorm(min(8, channels), channels)
+    raise OrganNetError(f"unknown norm '{norm}': choose one of batch, instance, group")
+
+
+def up(i: int, o: int, stride: tuple[int, int, int]) -> nn.Module:
+    """The transposed convolution that undoes a pooling of the same stride."""
+    return nn.ConvTranspose3d(i, o, stride, stride)
+
+
+def concat(x: Float[Tensor, "b c z y x"], skip: Float[Tensor, "b s z y x"]) -> Tensor:
+    """The grey arrows of Fig. 1: channels of a decoder row beside those of its encoder row."""
+    return torch.cat([x, skip], 1)
+
+
+def initialise(module: nn.Module) -> None:
+    """He initialisation of convolutions (ours: the paper does not say)."""
+    if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of trained parameters."""
+    return sum(p.numel() for p in model.parameters())
