@@ -6,3 +6,7 @@ class OrganNetError(Exception):
 
     The command line prints it without a traceback and ends with exit code 2.
     """
+
+
+class RunError(OrganNetError):
+    """A job that began well and did not end: the command line ends with exit code 1."""

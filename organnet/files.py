@@ -64,7 +64,9 @@ def read_json(path: Path) -> dict:
     except FileNotFoundError as error:
         raise OrganNetError(f"{path} does not exist: check the path") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise OrganNetError(f"{path} is not readable JSON ({error}): restore or delete it") from error
+        raise OrganNetError(
+            f"{path} is not readable JSON ({error}): restore or delete it"
+        ) from error
     if not isinstance(content, dict):
         raise OrganNetError(f"{path} holds no JSON object: restore or delete it")
     return content

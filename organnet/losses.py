@@ -54,7 +54,7 @@ def organ_loss(
 def undrawn_into_background(
     log_p: Float[Tensor, "b 10 z y x"], drawn: Bool[Tensor, "b 10"]
 ) -> Float[Tensor, "b 10 z y x"]:
-    """log p with background's replaced by log(p of background + p of every organ not drawn)."""
+    """Add the probability of every organ that is not drawn to that of background."""
     elsewhere = drawn.clone()
     elsewhere[:, BACKGROUND] = False
     of_background = log_p.masked_fill(elsewhere[:, :, None, None, None], -torch.inf)

@@ -97,6 +97,7 @@ class ResSE(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b i z y x"]) -> Float[Tensor, "b o z y x"]:
+        """F * s + F, or F alone in the variant without ResSE."""
         features = self.features(x)
         if self.excite is None:
             return features
@@ -115,6 +116,7 @@ class MaxPool(nn.Module):
         self.stride = stride
 
     def forward(self, x: Float[Tensor, "b c z y x"]) -> Float[Tensor, "b c p q r"]:
+        """The largest value of each block of voxels."""
         b, c, *grid = x.shape
         split = [n for size, s in zip(grid, self.stride, strict=True) for n in (size // s, s)]
         return x.reshape(b, c, *split).amax((3, 5, 7))

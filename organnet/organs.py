@@ -1,4 +1,4 @@
-"""The nine organs at risk, in PDDCA's order: names, label ids, colours, loss weights, left-right pairs."""
+"""The nine organs at risk in PDDCA's order: names, labels, colours, loss weights, pairs."""
 
 from dataclasses import dataclass
 

@@ -39,7 +39,11 @@ class LossSettings:
 class PatchSettings:
     """What the network sees: grid, window, patch, and how patches are drawn and varied."""
 
-    spacing_mm: tuple[float, float, float] = (2.5, 1.0, 1.0)  # PDDCA's median slices; about its pixel
+    spacing_mm: tuple[float, float, float] = (
+        2.5,
+        1.0,
+        1.0,
+    )  # PDDCA's median slices; about its pixel
     size: tuple[int, int, int] = (48, 256, 256)  # [paper]
     hu_window: tuple[float, float] = (-200.0, 400.0)  # fat to cancellous bone, mapped to [-1, 1]
     organ_share: float = 0.7  # this share of patches is centred on a voxel of a random drawn organ
@@ -64,7 +68,7 @@ class TrainingSettings:
     learning_rate: float = 1e-3  # [paper] Adam
     drop_every: int = 50  # [paper] epochs after which the rate is divided by ten
     lowest_rate: float = 1e-5  # [paper]
-    precision: str = "float32"  # float32, bfloat16 or float16 (GPU only)
+    precision: str = "float32"  # float32, bfloat16, float16 (GPU only), or auto
     workers: int = 0
     validate_every: int = 10  # epochs
     train_on: tuple[str, ...] = ("training", "validation")  # 25 + 8 + 5 PDDCA cases
@@ -99,7 +103,9 @@ class Settings:
     @staticmethod
     def from_dict(content: dict[str, Any]) -> "Settings":
         """The inverse of to_dict. Raises OrganNetError for a missing or unknown setting."""
-        parts = {f.name: f.default_factory for f in dataclasses.fields(Settings) if f.name in _PARTS}
+        parts = {
+            f.name: f.default_factory for f in dataclasses.fields(Settings) if f.name in _PARTS
+        }
         try:
             return Settings(
                 **{key: content[key] for key in ("dataset", "profile", "variant")},
@@ -131,7 +137,7 @@ _DEMO: dict[str, dict[str, Any]] = {
         "epochs": 16,
         "steps": 50,
         "drop_every": 11,
-        "precision": "bfloat16",
+        "precision": "auto",
         "validate_every": 4,
         "train_on": ("training",),
     },

@@ -1,0 +1,94 @@
+"""The whole state of a training in one safetensors file, so that it goes on as if never stopped."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save_file
+
+from organnet.errors import OrganNetError
+from organnet.files import atomic_path
+from organnet.settings import Settings
+from organnet.weights import load_state
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+
+
+@dataclass
+class Clock:
+    """Where a training stands, and what it has logged.
+
+    Attributes:
+        epoch: the epoch under way, from 0.
+        step: optimiser steps done in it.
+        sums: what the steps of this epoch add up to.
+        seconds: time spent so far in this epoch.
+        rows: the finished epochs' rows of log.csv.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class TrainingState:
+    """Everything that the next step depends on."""
+
+    model: torch.nn.Module
+    optimiser: torch.optim.Adam
+    scaler: torch.amp.GradScaler
+    clock: Clock
+
+
+def save_checkpoint(path: Path, state: TrainingState, settings: Settings) -> None:
+    """Write the state, whole or not at all."""
+    tensors = {f"model.{key}": value for key, value in state.model.state_dict().items()}
+    for index, moments in state.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{key}": value for key, value in moments.items()}
+    about = {
+        "settings": json.dumps(settings.to_dict()),
+        "clock": json.dumps(vars(state.clock)),
+        "scaler": json.dumps(state.scaler.state_dict()),
+    }
+    with atomic_path(path) as temporary:
+        save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, about)
+
+
+def load_checkpoint(path: Path, state: TrainingState, settings: Settings) -> None:
+    """Bring `state` to where the checkpoint stopped; does nothing where there is none.
+
+    Raises OrganNetError for a broken file, or one that was trained with other settings.
+    """
+    if not path.exists():
+        return
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            about = file.metadata()
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        trained_with = json.loads(about["settings"])
+        clock, scaler = json.loads(about["clock"]), json.loads(about["scaler"])
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise OrganNetError(
+            f"{path} is not a whole checkpoint: delete it to start again"
+        ) from error
+    if trained_with != settings.to_dict():
+        raise OrganNetError(
+            f"{path} was trained with other settings: choose another --out, or delete it"
+        )
+    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    load_state(state.model, weights, path)
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser."):
+            _, index, name = key.split(".")
+            moments.setdefault(int(index), {})[name] = value
+    groups = state.optimiser.state_dict()["param_groups"]
+    state.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+    state.scaler.load_state_dict(scaler)
+    state.clock = Clock(**clock)

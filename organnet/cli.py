@@ -1,0 +1,145 @@
+"""The command line: each command a few lines over the module's functions.
+
+Heavy modules are imported inside the commands, so that help appears at once.
+"""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from organnet.errors import OrganNetError, RunError
+from organnet.settings import PROFILES, VARIANTS
+
+app = typer.Typer(
+    help="OrganNet2.5D: nine organs at risk in head-and-neck CT. Not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DatasetName = Annotated[str, typer.Option("--dataset", help="phantom, pddca or openkbp")]
+DataFolder = Annotated[
+    Path | None, typer.Option("--data", help="where the cases lie; data/DATASET without it")
+]
+Profile = Annotated[str, typer.Option("--profile", help=", ".join(PROFILES))]
+OutFolder = Annotated[
+    Path | None, typer.Option("--out", help="the run's folder; runs/DATASET-PROFILE without it")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0)]
+
+
+@app.command()
+def reproduce(
+    dataset: DatasetName = "phantom",
+    data: DataFolder = None,
+    profile: Profile = "demo",
+    out: OutFolder = None,
+    seed: Seed = 0,
+) -> None:
+    """Run the four notebooks in order: explore, train, evaluate, draw. Goes on where it stopped."""
+    from organnet.reproduce import report
+    from organnet.reproduce import reproduce as run_notebooks
+
+    print(report(run_notebooks(dataset, data, profile, out, seed)))
+
+
+@app.command()
+def training(
+    dataset: DatasetName = "phantom",
+    data: DataFolder = None,
+    profile: Profile = "demo",
+    variant: Annotated[str, typer.Option(help=", ".join(VARIANTS))] = "organnet",
+    every: Annotated[bool, typer.Option("--all", help="every variant, one after another")] = False,
+    out: OutFolder = None,
+    seed: Seed = 0,
+) -> None:
+    """Train one variant, or all of them in folders of their own. Goes on where it stopped."""
+    from organnet.experiment import open_run, project_root, train_run
+
+    if not every:
+        run = open_run(dataset, profile, data, out, variant, seed)
+        train_run(run)
+        print(f"weights: {run.folder / 'weights.safetensors'}")
+        return
+    root = out or project_root() / "runs" / f"{dataset}-{profile}-variants"
+    for name in VARIANTS:
+        print(f"{name}:", flush=True)
+        run = open_run(dataset, profile, data, root / name, name, seed)
+        train_run(run)
+    print(f"{len(VARIANTS)} variants trained: {root}")
+
+
+@app.command()
+def inference(
+    inputs: Annotated[
+        list[Path], typer.Argument(help="CT files, case folders, or folders of cases")
+    ],
+    weights: Annotated[
+        list[Path], typer.Option(help="a run or a weights file; several are averaged")
+    ],
+    out: Annotated[Path, typer.Option(help="folder for CASE.nrrd")],
+    deep: Annotated[
+        bool, typer.Option("--deep", help="more overlap, mirroring, clean-up, entropy map")
+    ] = False,
+) -> None:
+    """Segment CTs: one label map per case, on the CT's own grid."""
+    from organnet.batch import segment
+
+    failed = segment(inputs, weights, out, deep)
+    if failed:
+        raise RunError(f"{failed} of the cases failed, see above: mend them and run again")
+
+
+@app.command()
+def evaluate(
+    prediction: Annotated[Path, typer.Argument(help="label map, case folder, or folder of them")],
+    reference: Annotated[Path, typer.Argument(help="the same, to compare with")],
+    out: Annotated[Path, typer.Option(help="table to write")] = Path("metrics.csv"),
+) -> None:
+    """Score predictions against references: DSC, HD95 and surface DSC per case and organ."""
+    from organnet.evaluation import evaluate as score
+    from organnet.evaluation import summarise, table_text, write_metrics
+
+    table = score(prediction, reference)
+    write_metrics(table, out)
+    print(table_text(summarise(table)))
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="folder to write the cases into")],
+    cases: Annotated[int, typer.Option(min=1)] = 36,
+    seed: Seed = 0,
+    size: Annotated[str, typer.Option(help="smoke, demo or paper: how fine the CT is")] = "demo",
+) -> None:
+    """Write the embedded data set: head-and-neck CT phantoms in PDDCA's own layout."""
+    from organnet.phantom import SIZES, write_phantom
+    from organnet.settings import choose
+
+    choose("size", size, tuple(SIZES))
+    write_phantom(out, cases, seed, SIZES[size])
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend are one line, exit code 2 or 1."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as Ctrl-C does, and clean up
+    try:
+        app()
+    except RunError as error:
+        _leave(error, 1)
+    except OrganNetError as error:
+        _leave(error, 2)
+    except KeyboardInterrupt:
+        _leave("stopped: run the same command to go on", 1)
+
+
+def _leave(message: object, code: int) -> None:
+    print(f"organnet: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

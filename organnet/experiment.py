@@ -1,0 +1,191 @@
+"""A run: one folder that ends with settings, weights, log, predictions and scores.
+
+Each stage makes sure of the one before it and returns at once where its own work is done, so a
+notebook can be opened alone and a stopped job goes on where it was.
+"""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from organnet import __version__
+from organnet.datasets import DATASETS, Dataset, open_dataset
+from organnet.errors import OrganNetError
+from organnet.evaluation import metrics_table, read_metrics, summarise, write_metrics
+from organnet.files import make_folder, read_json, sha256, write_json
+from organnet.inference import predict
+from organnet.metrics import score_case
+from organnet.phantom import SIZES, write_phantom
+from organnet.prepared import PreparedCase, prepare_all
+from organnet.settings import Settings, choose, make_settings
+from organnet.training import LOG_NAME, train
+from organnet.volume import read_volume, write_volume
+from organnet.weights import WEIGHTS_NAME, fast_precision, load_network, pick_device
+
+PHANTOM_CASES = {"smoke": 6, "demo": 36, "paper": 48}
+RECORDED = ("torch", "numpy", "scipy", "pandas", "SimpleITK", "safetensors", "papermill")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with its settings, data and results in one folder."""
+
+    folder: Path
+    settings: Settings
+    dataset: Dataset
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """log.csv as a table."""
+        return pd.read_csv(self.folder / LOG_NAME)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """metrics.csv as a table."""
+        return read_metrics(self.folder / "metrics.csv")
+
+    @property
+    def summary(self) -> dict:
+        """summary.json."""
+        return read_json(self.folder / "summary.json")
+
+    def prediction_path(self, case_name: str) -> Path:
+        """Where the label map predicted for a case lies."""
+        return self.folder / "predictions" / f"{case_name}.nrrd"
+
+
+def project_root() -> Path:
+    """The repository a reader works in: the nearest folder upwards with notebooks/, else here."""
+    here = Path.cwd()
+    return next((p for p in (here, *here.parents) if (p / "notebooks").is_dir()), here)
+
+
+def open_run(
+    dataset: str,
+    profile: str,
+    data: Path | str | None = None,
+    out: Path | str | None = None,
+    variant: str = "organnet",
+    seed: int = 0,
+) -> Run:
+    """Create a run, or come back to it.
+
+    `data` defaults to data/DATASET in the repository and `out` to runs/DATASET-PROFILE. The phantom
+    is painted into `data` where it is not there yet.
+
+    Raises OrganNetError for an unknown name, faulty data, a folder that cannot be written, or a
+    folder that holds a run of other settings or data.
+    """
+    choose("dataset", dataset, DATASETS)
+    settings = make_settings(dataset, profile, variant, seed)
+    if settings.training.precision == "auto":
+        training = dataclasses.replace(settings.training, precision=fast_precision(pick_device()))
+        settings = dataclasses.replace(settings, training=training)
+    folder = Path(out) if out else project_root() / "runs" / f"{dataset}-{profile}"
+    make_folder(folder)
+    cases = open_data(dataset, profile, data, seed)
+    content = describe_run(settings, cases)
+    path = folder / "settings.json"
+    if path.exists():
+        _refuse_another_run(path, content)
+    else:
+        write_json(path, content)
+    return Run(folder, settings, cases)
+
+
+def open_data(dataset: str, profile: str, data: Path | str | None, seed: int = 0) -> Dataset:
+    """Open a data set; paint the phantom first where it is asked for and not there yet."""
+    choose("dataset", dataset, DATASETS)
+    name = f"phantom-{profile}" if dataset == "phantom" else dataset
+    root = Path(data) if data else project_root() / "data" / name
+    if dataset == "phantom":
+        write_phantom(root, PHANTOM_CASES[profile], seed, SIZES[profile])
+    return open_dataset(dataset, root)
+
+
+def describe_run(settings: Settings, dataset: Dataset) -> dict:
+    """Content of settings.json: settings, versions, commit, and a hash of the data."""
+    packages = {name: importlib.metadata.version(name) for name in RECORDED}
+    return {
+        "settings": settings.to_dict(),
+        "versions": {"organnet": __version__, "python": platform.python_version(), **packages},
+        "git_commit": _git_commit(),
+        "data": {
+            "root": str(dataset.root),
+            "cases": {split: list(names) for split, names in dataset.splits.items()},
+            "sha256": data_hash(dataset),
+        },
+    }
+
+
+def data_hash(dataset: Dataset) -> str:
+    """SHA-256 over the names and contents of every file of every listed case."""
+    digest = hashlib.sha256()
+    for case, folder in sorted(dataset.folders.items()):
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            digest.update(f"{case}/{path.relative_to(folder)} {sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def prepared_cases(run: Run, splits: tuple[str, ...]) -> list[PreparedCase]:
+    """The cases of these splits on the network's grid; made once, then read from the run."""
+    names = [name for split in splits for name in run.dataset.splits[split]]
+    spacing_mm = run.settings.patches.spacing_mm
+    return prepare_all(names, run.dataset.load, spacing_mm, run.folder / "prepared")
+
+
+def train_run(run: Run) -> None:
+    """Train, or go on training, until the run has weights."""
+    if not (run.folder / WEIGHTS_NAME).exists():
+        training = prepared_cases(run, run.settings.training.train_on)
+        train(run.folder, run.settings, training, prepared_cases(run, ("validation",)))
+
+
+def evaluate_run(run: Run) -> pd.DataFrame:
+    """Segment and score every test case; leave predictions/, metrics.csv and summary.json.
+
+    Raises OrganNetError where the data set has no test case.
+    """
+    train_run(run)
+    names = run.dataset.splits["test"]
+    if not names:
+        raise OrganNetError(f"{run.dataset.root} has no test cases: list some in splits.json")
+    network = load_network(run.folder)
+    scores = {}
+    for name in tqdm(names, "test cases", unit="case", disable=None):
+        case = run.dataset.load(name)
+        path = run.prediction_path(name)
+        if not path.exists():
+            write_volume(predict([network], case.ct).labels, path)
+        predicted = read_volume(path).array
+        scores[name] = score_case(case.labels.array, predicted, case.labels.spacing_mm, case.drawn)
+    table = metrics_table(scores)
+    write_metrics(table, run.folder / "metrics.csv")
+    write_json(run.folder / "summary.json", summarise(table))
+    return table
+
+
+def _refuse_another_run(path: Path, content: dict) -> None:
+    stored = read_json(path)
+    if stored.get("settings") != content["settings"]:
+        raise OrganNetError(f"{path} is of a run with other settings: choose another --out")
+    if stored.get("data", {}).get("sha256") != content["data"]["sha256"]:
+        raise OrganNetError(
+            f"{path} is of a run on other data than {content['data']['root']}: choose another --out"
+        )
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout this package lies in; None where it is installed without one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

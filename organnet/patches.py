@@ -1,0 +1,136 @@
+"""What the network sees: patches that favour small organs, drawn from (seed, epoch, index)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from organnet.augment import sampling_offsets_mm, vary_intensity
+from organnet.organs import FLIPPED_LABELS, swap_left_right
+from organnet.prepared import PreparedCase
+from organnet.settings import PatchSettings
+
+AIR_HU = -1000
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """One training sample: CT in network units, its label map, and which classes are known."""
+
+    ct: Float[Tensor, "1 z y x"]
+    labels: UInt8[Tensor, "z y x"]
+    drawn: Bool[Tensor, "10"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Several patches, stacked."""
+
+    ct: Float[Tensor, "b 1 z y x"]
+    labels: UInt8[Tensor, "b z y x"]
+    drawn: Bool[Tensor, "b 10"]
+
+
+def stack(patches: list[Patch]) -> Batch:
+    """Patches of one size as a batch."""
+    return Batch(
+        torch.stack([patch.ct for patch in patches]),
+        torch.stack([patch.labels for patch in patches]),
+        torch.stack([patch.drawn for patch in patches]),
+    )
+
+
+class Patches(torch.utils.data.Dataset):
+    """The patches of one epoch; item i is the same whoever asks for it, and in whatever order."""
+
+    def __init__(
+        self,
+        cases: list[PreparedCase],
+        settings: PatchSettings,
+        count: int,
+        seed: int,
+        epoch: int,
+    ):
+        rounds = -(-count // len(cases))
+        rng = np.random.default_rng((seed, epoch))
+        order = [rng.permutation(len(cases)) for _ in range(rounds)]
+        self.case_of = np.concatenate(order)[:count]
+        self.cases = cases
+        self.settings = settings
+        self.key = (seed, epoch)
+
+    def __len__(self) -> int:
+        return len(self.case_of)
+
+    def __getitem__(self, index: int) -> Patch:
+        rng = np.random.default_rng((*self.key, index))
+        return draw_patch(self.cases[self.case_of[index]], self.settings, rng)
+
+
+def network_units(
+    hu: Float[Tensor, "*grid"], window: tuple[float, float]
+) -> Float[Tensor, "*grid"]:
+    """Clip HU to the window and map it to [-1, 1]."""
+    low, high = window
+    return (hu.clamp(low, high) - low) * (2 / (high - low)) - 1
+
+
+def draw_patch(case: PreparedCase, settings: PatchSettings, rng: np.random.Generator) -> Patch:
+    """One augmented patch around a voxel of a random drawn organ, or anywhere in the head."""
+    centre = _centre(case, settings, rng)
+    flip = bool(rng.random() < settings.flip_share)
+    offsets_mm = sampling_offsets_mm(settings, flip, rng)
+    voxels = offsets_mm / torch.tensor(case.spacing_mm) + torch.tensor(centre)
+    hu = _sample(case.ct, voxels, "bilinear", outside=AIR_HU)
+    labels = _sample(case.labels, voxels, "nearest", outside=0).to(torch.uint8)
+    drawn = torch.from_numpy(case.drawn.copy())
+    if flip:
+        labels = torch.from_numpy(swap_left_right(labels.numpy()))
+        drawn = drawn[list(FLIPPED_LABELS)]
+    ct = network_units(vary_intensity(hu, settings, rng), settings.hu_window)
+    return Patch(ct[None], labels, drawn)
+
+
+def _centre(
+    case: PreparedCase, settings: PatchSettings, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Voxel (z, y, x) around which to cut; every drawn organ is as likely as any other."""
+    organs = [
+        label for label in np.flatnonzero(case.drawn) if label and (case.labels == label).any()
+    ]
+    if organs and rng.random() < settings.organ_share:
+        voxels = np.argwhere(case.labels == rng.choice(organs))
+        centre = voxels[rng.integers(len(voxels))]
+    else:
+        centre = [rng.integers(n) for n in case.labels.shape]
+    shift = rng.uniform(-settings.shift_mm, settings.shift_mm, 3) / case.spacing_mm
+    z, y, x = (float(c + s) for c, s in zip(centre, shift, strict=True))
+    return z, y, x
+
+
+def _sample(
+    volume: np.ndarray, voxels: Float[Tensor, "z y x 3"], mode: str, outside: int
+) -> Float[Tensor, "z y x"]:
+    """Values of a volume at fractional voxel positions (z, y, x); `outside` beyond its faces."""
+    low, high = _bounds(voxels, volume.shape)
+    part = volume[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    values = torch.from_numpy(part.astype(np.float32)) - outside
+    size = torch.tensor(part.shape)
+    unit = (2 * (voxels - torch.tensor(low)) + 1) / size - 1  # grid_sample's faces are -1 and 1
+    sampled = torch.nn.functional.grid_sample(
+        values[None, None], unit.flip(-1)[None], mode, "zeros", align_corners=False
+    )
+    return sampled[0, 0] + outside
+
+
+def _bounds(
+    voxels: Float[Tensor, "z y x 3"], shape: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The part of a volume that holds the positions, a voxel wider; at least one voxel."""
+    flat = voxels.reshape(-1, 3)
+    first, last = flat.amin(0).floor().int().tolist(), flat.amax(0).ceil().int().tolist()
+    low = tuple(min(max(a - 1, 0), n - 1) for a, n in zip(first, shape, strict=True))
+    high = tuple(max(min(b + 2, n), a + 1) for a, b, n in zip(low, last, shape, strict=True))
+    return low, high

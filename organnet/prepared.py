@@ -1,0 +1,98 @@
+"""Cases as the network's grid has them: cropped to the head, resized, kept on disk once made."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+from jaxtyping import Bool, Int16, UInt8
+from safetensors.numpy import save_file
+
+from organnet.datasets import Case
+from organnet.files import atomic_path
+from organnet.grids import grid_size, resize, resize_labels
+from organnet.head import head_box
+from organnet.organs import CLASSES, ORGANS
+from organnet.volume import to_lps
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCase:
+    """One case on the network's grid.
+
+    Attributes:
+        name: the case's name.
+        ct: HU.
+        labels: 0 background, 1 to 9 organs, 255 unknown.
+        drawn: which classes are known, background first.
+        spacing_mm: z, y, x; the wanted spacing but for a rounding that lets the grid fill the box.
+    """
+
+    name: str
+    ct: Int16[np.ndarray, "z y x"]
+    labels: UInt8[np.ndarray, "z y x"]
+    drawn: Bool[np.ndarray, "10"]
+    spacing_mm: tuple[float, float, float]
+
+
+def prepare(case: Case, spacing_mm: tuple[float, float, float]) -> PreparedCase:
+    """Turn a case to LPS, crop it to the head found from its image, resize it to `spacing_mm`."""
+    ct, labels = to_lps(case.ct), to_lps(case.labels)
+    box = head_box(ct)
+    cropped = ct.array[box]
+    size = grid_size(cropped.shape, ct.spacing_mm, spacing_mm)
+    z, y, x = (mm * n / m for mm, n, m in zip(ct.spacing_mm, cropped.shape, size, strict=True))
+    return PreparedCase(
+        name=case.name,
+        ct=resize(cropped, size).round().astype(np.int16),
+        labels=resize_labels(labels.array[box], size),
+        drawn=drawn_classes(case.drawn),
+        spacing_mm=(z, y, x),
+    )
+
+
+def drawn_classes(drawn: Iterable[str]) -> Bool[np.ndarray, "10"]:
+    """Which of the ten classes are known when these organs are drawn; background always is."""
+    known = np.zeros(CLASSES, bool)
+    known[0] = True
+    known[[organ.label for organ in ORGANS if organ.name in set(drawn)]] = True
+    return known
+
+
+def prepare_all(
+    names: Iterable[str],
+    load: Callable[[str], Case],
+    spacing_mm: tuple[float, float, float],
+    folder: Path,
+) -> list[PreparedCase]:
+    """Prepare each case once: the next call reads it from `folder`, memory-mapped.
+
+    The folder belongs to one data set and one spacing; a case made at another spacing is made anew.
+    """
+    cases = []
+    for name in names:
+        path = folder / f"{name}.safetensors"
+        case = _read(path, spacing_mm) if path.is_file() else None
+        if case is None:
+            _write(prepare(load(name), spacing_mm), spacing_mm, path)
+            case = _read(path, spacing_mm)
+        cases.append(case)
+    return cases
+
+
+def _write(case: PreparedCase, wanted_mm: tuple[float, float, float], path: Path) -> None:
+    arrays = {"ct": case.ct, "labels": case.labels, "drawn": case.drawn}
+    about = {"name": case.name, "spacing_mm": case.spacing_mm, "wanted_mm": wanted_mm}
+    with atomic_path(path) as temporary:
+        save_file(arrays, temporary, metadata={"case": json.dumps(about)})
+
+
+def _read(path: Path, wanted_mm: tuple[float, float, float]) -> PreparedCase | None:
+    with safetensors.safe_open(path, "np") as file:
+        about = json.loads(file.metadata()["case"])
+        if tuple(about["wanted_mm"]) != wanted_mm:
+            return None
+        arrays = {key: file.get_tensor(key) for key in ("ct", "labels", "drawn")}
+    return PreparedCase(name=about["name"], spacing_mm=tuple(about["spacing_mm"]), **arrays)

@@ -1,0 +1,102 @@
+"""The main job: the four notebooks in order, headless, in one run's folder."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import papermill
+from papermill.exceptions import PapermillExecutionError
+
+from organnet.errors import OrganNetError, RunError
+from organnet.evaluation import table_text
+from organnet.experiment import Run, open_run, project_root
+
+NOTEBOOKS = ("01_exploration", "02_training", "03_evaluation", "04_figures")
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def reproduce(
+    dataset: str, data: Path | None, profile: str, out: Path | None, seed: int = 0
+) -> Run:
+    """Run 01 to 04 through papermill; a notebook that ran to its end before is not run again.
+
+    Raises OrganNetError for faulty input before any notebook starts, and RunError with the notebook
+    and cell where one fails or is stopped; the same command then goes on from there.
+    """
+    run = open_run(dataset, profile, data, out, seed=seed)
+    parameters = {
+        "dataset": dataset,
+        "data": str(run.dataset.root.resolve()),
+        "profile": profile,
+        "out": str(run.folder.resolve()),
+        "seed": seed,
+    }
+    sources = [notebook_folder() / f"{name}.ipynb" for name in NOTEBOOKS]
+    for source in sources:
+        refuse_unknown_parameters(source, parameters)
+    for number, source in enumerate(sources, start=1):
+        target = run.folder / "notebooks" / source.name
+        if target.exists():
+            print(f"[{number}/4] {source.stem} is done: {target}", flush=True)
+            continue
+        print(f"[{number}/4] {source.stem}", flush=True)
+        execute(source, target, parameters)
+    return run
+
+
+def report(run: Run) -> str:
+    """The table of nine organs and the paths of the figures, to end a terminal session with."""
+    figures = sorted((run.folder / "figures").glob("*.png"))
+    return "\n".join([table_text(run.summary), "", "Figures:", *(f"  {path}" for path in figures)])
+
+
+def notebook_folder() -> Path:
+    """Where the four notebooks lie: the repository of the caller, else the one of this package."""
+    for root in (project_root(), Path(__file__).parent.parent):
+        if (root / "notebooks" / f"{NOTEBOOKS[0]}.ipynb").is_file():
+            return root / "notebooks"
+    raise OrganNetError(
+        "no notebooks/01_exploration.ipynb here: run this from a clone of the project"
+    )
+
+
+def refuse_unknown_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
+    """Raise OrganNetError for a parameter that the notebook lacks; papermill would only warn."""
+    known = papermill.inspect_notebook(notebook)
+    unknown = sorted(parameters.keys() - known.keys())
+    if unknown:
+        raise OrganNetError(
+            f"{notebook} has no parameter {', '.join(unknown)}: it has {', '.join(sorted(known))}"
+        )
+
+
+def execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
+    """Execute one notebook; `target` appears only when it ran to its end."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f"{target.stem}.unfinished.ipynb")
+    try:
+        papermill.execute_notebook(
+            source,
+            unfinished,
+            parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            stdout_file=sys.stdout,
+        )
+    except PapermillExecutionError as error:
+        raise _as_one_line(error, source.stem, unfinished) from error
+    except KeyboardInterrupt as error:
+        raise RunError(
+            f"stopped in {source.stem}, nothing is lost: run the same command to go on"
+        ) from error
+    unfinished.replace(target)
+
+
+def _as_one_line(error: PapermillExecutionError, name: str, seen: Path) -> OrganNetError:
+    message = _ANSI.sub("", str(error.evalue)).strip().splitlines()
+    if error.ename in ("OrganNetError", "RunError"):
+        kind = RunError if error.ename == "RunError" else OrganNetError
+        return kind(message[0])
+    last = message[-1] if message else "no message"
+    return RunError(f"{name} failed in cell {error.cell_index} ({error.ename}: {last}): see {seen}")

@@ -1,0 +1,95 @@
+"""Trained weights: one safetensors file that carries the settings it was trained with."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import save_file
+
+from organnet.errors import OrganNetError
+from organnet.files import atomic_path
+from organnet.model import OrganNet
+from organnet.settings import Settings
+
+WEIGHTS_NAME = "weights.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network ready to segment, and the settings that say what it wants to see."""
+
+    model: OrganNet
+    settings: Settings
+
+
+def save_weights(path: Path, model: OrganNet, settings: Settings) -> None:
+    """Write the weights and the settings, whole or not at all."""
+    with atomic_path(path) as temporary:
+        save_file(
+            {key: value.contiguous() for key, value in model.state_dict().items()},
+            temporary,
+            metadata={"settings": json.dumps(settings.to_dict())},
+        )
+
+
+def load_network(run_or_file: Path, device: torch.device | None = None) -> Network:
+    """Read a run's weights.safetensors, or a weights file, in evaluation mode.
+
+    Raises OrganNetError where the file is absent, is no safetensors file, carries no settings, or
+    does not fit the network that its settings describe.
+    """
+    path = run_or_file / WEIGHTS_NAME if run_or_file.is_dir() else run_or_file
+    if not path.is_file():
+        raise OrganNetError(f"no weights at {path}: name a finished run's folder or a weights file")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})["settings"])
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except KeyError as error:
+        raise OrganNetError(
+            f"{path} carries no settings: use a weights file that organnet has written"
+        ) from error
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise OrganNetError(
+            f"{path} is not a whole safetensors file: fetch or train it again"
+        ) from error
+    settings = Settings.from_dict(about)
+    model = OrganNet(settings.model)
+    load_state(model, state, path)
+    return Network(model.eval().to(device or pick_device()), settings)
+
+
+def load_state(model: OrganNet, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Put a state into a model; OrganNetError with the first thing that does not fit."""
+    wanted = model.state_dict()
+    for key in sorted(wanted.keys() | state.keys()):
+        have = tuple(state[key].shape) if key in state else "nothing"
+        want = tuple(wanted[key].shape) if key in wanted else "nothing"
+        if have != want:
+            raise OrganNetError(
+                f"{path} holds a network of another width or variant "
+                f"({key}: {have}, expected {want}): use the settings it was trained with"
+            )
+    model.load_state_dict(state)
+
+
+def pick_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def fast_precision(device: torch.device) -> str:
+    """bfloat16 where the processor multiplies it in hardware, else float32."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    has_bfloat16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "bfloat16" if has_bfloat16() else "float32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The mixed precision of that name; float32 switches it off."""
+    enabled = precision != "float32"
+    dtype = getattr(torch, precision) if enabled else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=enabled)
