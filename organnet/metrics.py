@@ -21,13 +21,13 @@ TOLERANCE_MM = 2.0
 _ROUNDING_MM = 1e-6  # 20 slices of 0.1 mm are 2.0000000000000004 mm apart in float64
 
 DEFINITIONS = {
-    "dsc": "Dice similarity coefficient: twice the voxels in both masks over the sum of the "
-    "voxels of each; 1 is perfect, 0 is no overlap.",
-    "hd95_mm": "95 % Hausdorff distance in mm: the larger of the two directed 95th percentiles "
+    "dsc": "DSC, Dice similarity coefficient: twice the voxels in both masks over the sum of "
+    "the voxels of each; 1 is perfect, 0 is no overlap.",
+    "hd95_mm": "HD95, 95 % Hausdorff distance in mm: the larger of the two directed 95th percentiles "
     "(linear interpolation) of the distance from each surface voxel's centre to the nearest "
     "surface voxel's centre of the other mask; a surface voxel has a face neighbour outside its "
     "mask, and beyond the volume's border is outside.",
-    "surface_dice": f"Surface Dice at {TOLERANCE_MM:g} mm: the share of both masks' surface voxels "
+    "surface_dice": f"Surface DSC at {TOLERANCE_MM:g} mm: the share of both masks' surface voxels "
     f"whose centre lies within {TOLERANCE_MM:g} mm of a surface voxel's centre of the other mask.",
     "missing": "An organ not drawn in the reference has no score. If both masks are empty the "
     "scores are 1, 0 mm and 1; if one is, they are 0, the volume's diagonal in mm and 0, and they "
