@@ -1,5 +1,6 @@
 """What the repository promises outside its code: layout, versions, sizes, light imports."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -13,6 +14,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import organnet
+from organnet.settings import (
+    InferenceSettings,
+    LossSettings,
+    ModelSettings,
+    PatchSettings,
+    TrainingSettings,
+)
 
 LONGEST_FILE = 350
 LARGEST_FILE_BYTES = 1_000_000
@@ -154,3 +162,10 @@ def test_links_between_documents_lead_somewhere():
             continue
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text_of(path)):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_every_setting_is_explained():
+    text = read("docs/choices.md")
+    parts = (ModelSettings, LossSettings, PatchSettings, TrainingSettings, InferenceSettings)
+    names = [field.name for part in parts for field in dataclasses.fields(part)]
+    assert not [name for name in names if f"`{name}`" not in text]
