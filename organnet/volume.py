@@ -44,7 +44,7 @@ class Volume:
             is an axial volume with x to the patient's left, y to the back and z to the head.
     """
 
-    array: Shaped[np.ndarray, "z y x"]
+    array: Shaped[np.ndarray, "z y x"] = field(repr=False)
     spacing_mm: tuple[float, float, float]
     origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     direction: Float64[np.ndarray, "3 3"] = field(default_factory=lambda: np.eye(3))
@@ -100,7 +100,7 @@ def read_volume(path: Path) -> Volume:
 
 
 def read_ct(path: Path) -> Volume:
-    """Read a CT as int16 HU, (z, y, x) on the file's own grid; padding below -1024 HU becomes -1024.
+    """Read a CT as int16 HU on the grid of its file; padding below -1024 HU becomes -1024.
 
     Raises OrganNetError as `read_volume`, and where the values cannot be a head's CT in HU: beyond
     16 bits, no air (below -500 HU), or no soft tissue (-200 to 200 HU) - the marks of an image

@@ -1,0 +1,121 @@
+"""What every data set hands out: a case, and the list of cases in their splits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from organnet.errors import OrganNetError
+from organnet.organs import ORGANS
+from organnet.volume import Volume
+
+SPLITS = ("training", "validation", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One patient's CT with what was drawn on it.
+
+    Attributes:
+        name: the case's folder name.
+        ct: int16 HU, (z, y, x).
+        labels: label map uint8 on the CT's grid: 0 background, 1 to 9 organs, 255 unknown.
+        drawn: names of the organs that were drawn; any other organ is unknown, not absent.
+    """
+
+    name: str
+    ct: Volume
+    labels: Volume
+    drawn: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Cases on disk, listed by split and read one at a time.
+
+    Attributes:
+        name: phantom, pddca or openkbp.
+        root: folder the cases lie in.
+        splits: case names by split: training, validation, test. A split may be empty.
+        folders: each case's folder.
+        read_case: reads one such folder.
+    """
+
+    name: str
+    root: Path
+    splits: dict[str, tuple[str, ...]]
+    folders: dict[str, Path]
+    read_case: Callable[[Path], Case]
+
+    def load(self, case_name: str) -> Case:
+        """Read one case; raises OrganNetError where it is not listed or its files are faulty."""
+        if case_name not in self.folders:
+            raise OrganNetError(
+                f"{self.root} has no case {case_name}: it has {shortened(sorted(self.folders))}"
+            )
+        return self.read_case(self.folders[case_name])
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """One drawn organ, kept as the box around it.
+
+    Attributes:
+        box: where `inside` lies in the whole array.
+        inside: True in the organ, (z, y, x) of the box.
+    """
+
+    box: tuple[slice, slice, slice]
+    inside: Bool[np.ndarray, "z y x"]
+
+
+def crop_mask(mask: Bool[np.ndarray, "z y x"]) -> Mask | None:
+    """Keep of a mask only its box; None where it is empty."""
+    z = _span(mask.any(axis=(1, 2)))
+    if z is None:
+        return None
+    y = _span(mask[z].any(axis=(0, 2)))
+    x = _span(mask[z].any(axis=(0, 1)))
+    assert y is not None and x is not None
+    return Mask((z, y, x), mask[z, y, x].copy())
+
+
+def compose_labels(
+    masks: dict[str, Mask], shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "z y x"]:
+    """One label map of the organs' masks; where two overlap, the smaller organ wins.
+
+    Drawings overlap by a few voxels; a small organ would lose more by them than a large one.
+    """
+    labels = np.zeros(shape, dtype=np.uint8)
+    listed = [(masks[organ.name], organ.label) for organ in ORGANS if organ.name in masks]
+    for mask, label in sorted(listed, key=lambda pair: -np.count_nonzero(pair[0].inside)):
+        labels[mask.box][mask.inside] = label
+    return labels
+
+
+def shortened(names: list[str], most: int = 5) -> str:
+    """The first few names and how many more there are, for a one-line message."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
+
+
+def subfolders(root: Path) -> list[Path]:
+    """Visible folders in `root`, sorted; raises OrganNetError where root is no readable folder."""
+    if not root.exists():
+        raise OrganNetError(f"{root} does not exist: give the folder that holds the cases")
+    if not root.is_dir():
+        raise OrganNetError(f"{root} is a file: give the folder that holds the cases")
+    try:
+        return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError as error:
+        raise OrganNetError(
+            f"{root} cannot be read ({error.strerror}): check its permissions"
+        ) from error
+
+
+def _span(line: Bool[np.ndarray, " n"]) -> slice | None:
+    at = np.flatnonzero(line)
+    return slice(int(at[0]), int(at[-1]) + 1) if len(at) else None

@@ -1,0 +1,185 @@
+"""OpenKBP: 198 radiotherapy patients on a coarse grid of 128 x 128 x 128, as CSV files.
+
+ROOT/{train-pats,validation-pats}/pt_N/{ct, voxel_dimensions, Brainstem, Mandible, LeftParotid,
+RightParotid, ...}.csv. Four of the nine organs are drawn, each missing in some patients; the spinal
+cord, larynx and oesophagus are not read.
+
+Source: Babier et al., Medical Physics 2021, doi 10.1002/mp.14845; github.com/ababier/open-kbp.
+
+Patients of OpenKBP are patients of PDDCA too: pt_3, 29, 36, 47, 50, 150, 165, 185, 206, 212 and 233
+are known to be scans that others drew again. Do not score a network that was trained here on those.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64, Int16, Int64, Shaped
+
+from organnet.datasets.case import (
+    Case,
+    Dataset,
+    Mask,
+    compose_labels,
+    crop_mask,
+    shortened,
+    subfolders,
+)
+from organnet.errors import OrganNetError
+from organnet.organs import UNKNOWN
+from organnet.volume import Volume
+
+SIDE = 128
+NO_DATA_HU = -1000
+HU_OFFSET = 1000
+"""ct.csv stores HU + 1000, so that 0 is no data."""
+LARGEST_STORED = 4095
+"""13 patients hold larger values, which a 12-bit scanner never gave."""
+
+STRUCTURES = {
+    "BrainStem": "Brainstem",
+    "Mandible": "Mandible",
+    "Parotid_L": "LeftParotid",
+    "Parotid_R": "RightParotid",
+}
+"""Our name of an organ and OpenKBP's."""
+
+TRAINING_FOLDER = "train-pats"
+TEST_FOLDER = "validation-pats"
+VALIDATION_EVERY = 12
+"""Training patients whose number is a multiple of this choose the best epoch: 16 of the 166."""
+
+
+def open_openkbp(root: Path) -> Dataset:
+    """List the patients; `root` is provided-data or the folder it lies in.
+
+    training: train-pats without those whose number 12 divides, which are `validation`.
+    test: validation-pats (OpenKBP's own validation patients; its test patients are larger in
+    number and not needed here). Raises OrganNetError where the folders hold no patient.
+    """
+    for folder in (root, root / "provided-data"):
+        if (folder / TRAINING_FOLDER).is_dir() or (folder / TEST_FOLDER).is_dir():
+            root = folder
+    folders: dict[str, Path] = {}
+    patients: dict[str, list[str]] = {TRAINING_FOLDER: [], TEST_FOLDER: []}
+    subfolders(root)  # says plainly where root is missing or a file
+    for split in patients:
+        if (root / split).is_dir():
+            listed = sorted(
+                (p for p in subfolders(root / split) if _number(p) is not None),
+                key=lambda p: _number(p) or 0,
+            )
+            patients[split] = [p.name for p in listed]
+            folders |= {p.name: p for p in listed}
+    if not folders:
+        raise OrganNetError(
+            f"{root} holds no OpenKBP patient: get provided-data from github.com/ababier/open-kbp "
+            f"so that {TRAINING_FOLDER}/pt_1/ct.csv lies in it (see data/README.md)"
+        )
+    both = sorted(set(patients[TRAINING_FOLDER]) & set(patients[TEST_FOLDER]))
+    if both:
+        raise OrganNetError(
+            f"{root} holds {shortened(both)} in {TRAINING_FOLDER} and {TEST_FOLDER}: "
+            "unpack OpenKBP again, so that no patient is trained on and scored"
+        )
+    validation = [name for name in patients[TRAINING_FOLDER] if _chooses_epoch(folders[name])]
+    splits = {
+        "training": tuple(n for n in patients[TRAINING_FOLDER] if n not in validation),
+        "validation": tuple(validation),
+        "test": tuple(patients[TEST_FOLDER]),
+    }
+    return Dataset("openkbp", root, splits, folders, read_case)
+
+
+def read_case(folder: Path) -> Case:
+    """Read one patient, turned to z, y, x in LPS; the origin is not known and set to 0.
+
+    CT is HU, -1000 where there is none. Voxels that are drawn where there is no CT are 255: the CT
+    is masked to the body and often ends at the skull base while the drawing goes on. An organ with
+    no voxel on the CT counts as not drawn. Raises OrganNetError where a file is missing or faulty.
+    """
+    if not folder.is_dir():
+        raise OrganNetError(f"{folder} is no folder: give a patient's folder, with ct.csv in it")
+    stored = _read_ct(folder / "ct.csv")
+    spacing_mm = _read_spacing(folder / "voxel_dimensions.csv")
+    there = stored > 0
+    ct = np.where(there, np.minimum(stored, LARGEST_STORED) - HU_OFFSET, NO_DATA_HU)
+    on_ct: dict[str, Mask] = {}
+    unknown = np.zeros(there.shape, dtype=bool)
+    for name, file_name in STRUCTURES.items():
+        path = folder / f"{file_name}.csv"
+        if not path.exists():
+            continue
+        drawn = np.zeros(SIDE**3, dtype=bool)
+        drawn[_read_table(path, values=False)[0]] = True
+        drawn = _to_lps(drawn)
+        unknown |= drawn & ~there
+        mask = crop_mask(drawn & there)
+        if mask is not None:
+            on_ct[name] = mask
+    labels = compose_labels(on_ct, (SIDE, SIDE, SIDE))
+    labels[unknown] = UNKNOWN
+    volume = Volume(np.ascontiguousarray(ct.astype(np.int16)), spacing_mm)
+    return Case(folder.name, volume, volume.with_array(labels), frozenset(on_ct))
+
+
+def _to_lps(flat: Shaped[np.ndarray, " voxels"]) -> Shaped[np.ndarray, "z y x"]:
+    """OpenKBP's axes are y to the back, x to the left, z to the feet, in C order."""
+    return flat.reshape(SIDE, SIDE, SIDE).transpose(2, 0, 1)[::-1]
+
+
+def _read_ct(path: Path) -> Int16[np.ndarray, "z y x"]:
+    """Values as stored, HU + 1000, at least 0; 0 where there is no CT."""
+    if not path.exists():
+        raise OrganNetError(f"{path} is missing: unpack the patient again")
+    indices, values = _read_table(path, values=True)
+    if not len(indices):
+        raise OrganNetError(f"{path} holds no voxel: unpack the patient again")
+    stored = np.zeros(SIDE**3, dtype=np.int16)
+    stored[indices] = np.rint(np.clip(values, 0, np.iinfo(np.int16).max))
+    return _to_lps(stored)
+
+
+def _read_table(
+    path: Path, values: bool
+) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    """Flat indices and their values; a structure's file has no values, and they read as 1."""
+    try:
+        table = pd.read_csv(path, usecols=[0, 1] if values else [0], header=0)
+        indices = table.iloc[:, 0].to_numpy(np.int64)
+        data = table.iloc[:, 1].to_numpy(np.float64) if values else np.ones(len(indices))
+    except (OSError, ValueError, IndexError, OverflowError) as error:
+        raise _malformed(path, str(error)) from error
+    if len(indices) and not (indices.min() >= 0 and indices.max() < SIDE**3):
+        raise _malformed(path, f"an index is outside 0..{SIDE**3 - 1}")
+    if not np.isfinite(data).all():
+        raise _malformed(path, "a value is missing")
+    return indices, data
+
+
+def _read_spacing(path: Path) -> tuple[float, float, float]:
+    """Spacing z, y, x in mm; the file lists the array's axes y, x, z."""
+    if not path.exists():
+        raise OrganNetError(f"{path} is missing: unpack the patient again")
+    try:
+        y, x, z = (float(line) for line in path.read_text(encoding="utf-8").split())
+    except (OSError, ValueError) as error:
+        raise _malformed(path, "not three numbers") from error
+    if not all(0.1 <= side <= 20 for side in (z, y, x)):
+        raise _malformed(path, f"{y:g}, {x:g}, {z:g} are no voxel sides in mm")
+    return z, y, x
+
+
+def _malformed(path: Path, reason: str) -> OrganNetError:
+    first = " ".join(reason.split())
+    return OrganNetError(f"{path} is not OpenKBP's table ({first}): unpack the patient again")
+
+
+def _number(folder: Path) -> int | None:
+    """N of pt_N; None for any other folder."""
+    prefix, _, number = folder.name.partition("_")
+    return int(number) if prefix == "pt" and number.isdecimal() else None
+
+
+def _chooses_epoch(folder: Path) -> bool:
+    return (_number(folder) or 0) % VALIDATION_EVERY == 0
