@@ -1,0 +1,98 @@
+"""A folder of phantom cases in PDDCA's own layout."""
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from organnet.datasets.case import SPLITS, Case
+from organnet.errors import OrganNetError
+from organnet.files import make_folder, read_json, write_json
+from organnet.organs import organ
+from organnet.phantom.case import PhantomSize, make_case
+from organnet.volume import write_volume
+
+PAINTER = 1
+"""Version of the painter; raised whenever the same seed would give other voxels."""
+
+
+def write_phantom(
+    out: Path, cases: int, seed: int, size: PhantomSize, progress: bool = True
+) -> None:
+    """Write cases 0 to `cases` - 1, `splits.json` and `phantom.json` into the folder `out`.
+
+    Each case is whole or absent; `splits.json` comes last. Called again it goes on where it was
+    stopped, and returns at once when all is there. Training and validation cases may lack organs,
+    as PDDCA's training cases do; test cases have all nine.
+
+    Raises OrganNetError where `cases` < 1, `out` cannot be written to, or holds anything else than
+    this very phantom.
+    """
+    if cases < 1:
+        raise OrganNetError(f"{cases} phantom cases asked for {out}: ask for at least one")
+    recipe = {"seed": seed, "cases": cases, "size": asdict(size), "painter": PAINTER}
+    _claim(out, recipe)
+    if (out / "splits.json").is_file():
+        return
+    splits = split_cases(cases)
+    missing = [k for k in range(cases) if not (out / case_name(k)).is_dir()]
+    test = set(splits["test"])
+
+    def write(index: int) -> None:
+        _write_case(out, make_case(seed, index, size, complete=case_name(index) in test))
+
+    # Threads, since NumPy and zlib let go of the interpreter, and since they work in a notebook.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = pool.map(write, missing)
+        for _ in tqdm(done, "phantom", len(missing), unit="case", disable=not progress):
+            pass
+    write_json(out / "splits.json", {name: list(names) for name, names in splits.items()})
+
+
+def split_cases(cases: int) -> dict[str, tuple[str, ...]]:
+    """Names by split: two ninths to test, one ninth to validation, at least one each from 3 on."""
+    names = [case_name(k) for k in range(cases)]
+    test = max(1, round(cases * 2 / 9)) if cases >= 3 else 0
+    validation = max(1, round(cases / 9)) if cases >= 3 else 0
+    training = cases - validation - test
+    parts = (names[:training], names[training : training + validation], names[-test or cases :])
+    return {split: tuple(part) for split, part in zip(SPLITS, parts, strict=True)}
+
+
+def case_name(index: int) -> str:
+    """Folder name of the case of that index."""
+    return f"phantom{index:04d}"
+
+
+def _claim(out: Path, recipe: dict) -> None:
+    """Note in `out` what it is going to hold; refuse a folder that holds anything else."""
+    note = out / "phantom.json"
+    if note.is_file():
+        if read_json(note) != recipe:
+            raise OrganNetError(
+                f"{note} is of another phantom (seed, size, number of cases or version): "
+                "delete the folder or choose another"
+            )
+        return
+    make_folder(out)
+    if any(not name.startswith(".") and name != "README.md" for name in os.listdir(out)):
+        raise OrganNetError(f"{out} holds other files: choose an empty folder for the phantom")
+    write_json(note, recipe)
+
+
+def _write_case(out: Path, case: Case) -> None:
+    """Write `img.nrrd` and `structures/*.nrrd` under a hidden name, then give it its own."""
+    part = out / f".{case.name}"
+    shutil.rmtree(part, ignore_errors=True)
+    write_volume(case.ct, part / "img.nrrd")
+    for name in sorted(case.drawn):
+        mask = (case.labels.array == organ(name).label).astype(np.uint8)
+        write_volume(case.labels.with_array(mask), part / "structures" / f"{name}.nrrd")
+    try:
+        part.rename(out / case.name)
+    except OSError as error:
+        raise OrganNetError(f"cannot write {out / case.name} ({error.strerror})") from error
