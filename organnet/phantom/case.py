@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float32
 
 from organnet.datasets.case import Case
 from organnet.organs import ORGAN_NAMES, organ
-from organnet.phantom import face, head, neck, scanner
-from organnet.phantom.painter import Canvas, Grid
+from organnet.phantom import body, face, head, neck, scanner
+from organnet.phantom.painter import Canvas, Grid, voxel_box
 from organnet.phantom.person import Person, Tissue, draw_person, draw_pose
-from organnet.phantom.shapes import HalfSpace
+from organnet.phantom.shapes import HalfSpace, Point
 from organnet.volume import Volume
 
 NOT_DRAWN = {"Mandible": 0.17, "Submandibular_L": 0.15, "Submandibular_R": 0.25}
@@ -56,29 +57,33 @@ def make_case(seed: int, index: int, size: PhantomSize, complete: bool = True) -
     pose = draw_pose(rng)
     grid = _draw_grid(rng, size)
     person = draw_person(rng, pose)
-    canvas = Canvas(grid, pose, noise_rng)
+    box = voxel_box(grid, pose, body.skin(person).grown(5))
+    canvas = Canvas(grid.part(box), pose, noise_rng)
     metal = paint_person(canvas, person)
-    hu = _scan(canvas, person, metal, noise_rng)
+    hu = np.full(grid.shape, -1000, np.float32)
+    labels = np.zeros(grid.shape, np.uint8)
+    hu[box], labels[box] = canvas.hu, canvas.labels
+    del canvas
+    hu = _scan(hu, grid, person, metal, noise_rng)
     origin = (grid.origin_mm[0] + float(np.round(rng.uniform(-600, 200))), *grid.origin_mm[1:])
     drawn = frozenset(
         name
         for name, chance in zip(ORGAN_NAMES, drawn_rng.random(len(ORGAN_NAMES)), strict=True)
         if complete or chance >= NOT_DRAWN.get(name, 0.0)
     )
-    labels = canvas.labels
     for name in set(ORGAN_NAMES) - drawn:
         labels[labels == organ(name).label] = 0
     ct = Volume(scanner.to_int16(hu), grid.spacing_mm, origin)
     return Case(f"phantom{index:04d}", ct, ct.with_array(labels), drawn)
 
 
-def paint_person(canvas: Canvas, person: Person) -> list[tuple[float, float, float]]:
+def paint_person(canvas: Canvas, person: Person) -> list[Point]:
     """Paint a whole person from the skin inwards; returns canonical mm of metal fillings."""
     if "mask" in person.traits:
-        sheet = neck.skin(person).grown(3.5) & HalfSpace((0, 20, 0), (0, 1, 0))
+        sheet = body.skin(person).grown(3.5) & HalfSpace((0, 20, 0), (0, 1, 0))
         sheet = sheet - HalfSpace((0, 0, -130), (0, 0, 1))
         canvas.paint(sheet, Tissue(-350, 120), (2.2, Tissue(-1000)))
-    neck.paint_body(canvas, person)
+    body.paint_body(canvas, person)
     neck.paint_muscles(canvas, person)
     neck.paint_shoulders(canvas, person)
     head.paint_skull(canvas, person)
@@ -107,13 +112,19 @@ def _draw_grid(rng: np.random.Generator, size: PhantomSize) -> Grid:
     )
 
 
-def _scan(canvas: Canvas, person: Person, metal: list, rng: np.random.Generator):
-    grid, pose = canvas.grid, person.pose
-    hu = canvas.hu
+def _scan(
+    hu: Float32[np.ndarray, "z y x"],
+    grid: Grid,
+    person: Person,
+    metal: list[Point],
+    rng: np.random.Generator,
+) -> Float32[np.ndarray, "z y x"]:
+    """Put the painted person on the couch and take the picture."""
+    pose = person.pose
     occiput = pose.to_scanner(np.array([[0.0, 92.0, 30.0]]))[0, 1]
     scanner.add_couch(hu, grid, float(occiput) + person.fat_mm, "headrest" in person.traits)
     hu = scanner.blur(hu, grid)
     where = [tuple(p) for p in pose.to_scanner(np.array(metal).reshape(-1, 3)).tolist()]
     scanner.add_metal(hu, grid, where, rng)
-    scanner.add_noise(hu, grid, rng.uniform(7, 15), rng)
+    scanner.add_noise(hu, grid, float(rng.uniform(7, 15)), rng)
     return hu

@@ -1,24 +1,16 @@
-"""The face: nose, sinuses, upper jaw, cheek bones, lower jaw with teeth, chewing muscles, glands."""
+"""The face: nose, sinuses, both jaws with teeth, cheek bones, chewing muscles, glands."""
 
 import numpy as np
 
 from organnet.organs import organ
 from organnet.phantom import anatomy
-from organnet.phantom.head import SIDES, moved
 from organnet.phantom.painter import Canvas
 from organnet.phantom.person import Person
-from organnet.phantom.shapes import Blob, HalfSpace, Point, Shape, Tube, Union, on_side, rotation
+from organnet.phantom.places import SIDES, jaw, moved
+from organnet.phantom.shapes import Blob, HalfSpace, Point, Shape, Tube, Union, on_side
 
 ARCH = ((27.0, -62.0), (25.0, -76.0), (21.0, -89.0), (12.0, -99.0), (0.0, -103.0))
 """(x, y) of the left half of a row of teeth, from the last molar to the middle."""
-
-
-def jaw(points, person: Person) -> tuple[Point, ...]:
-    """Points of the lower jaw after it has been opened and shifted."""
-    hinge = np.array((0.0, *anatomy.MANDIBLE_CONDYLE[1:]))
-    turn = rotation((person.jaw_turn, 0, 0))
-    moved_points = (np.asarray(points, float) - hinge) @ turn.T + hinge + person.jaw_shift
-    return tuple(map(tuple, moved_points.tolist()))
 
 
 def mandible(person: Person) -> Shape:
@@ -58,8 +50,8 @@ def _paint_upper_jaw(canvas: Canvas, person: Person) -> None:
         cheek = on_side(((68, -22, -9), (69, -48, -8), (58, -72, -5), (46, -84, 0)), side)
         canvas.paint(Tube(cheek, (2.6, 2.6, 4, 6), stretch=(0.8, 1, 1.5)), t["cortex"])
         canvas.paint(Blob((47 * side, -80, -4), (7, 7, 9)), t["cortex"], (1.5, t["diploe"]))
-        sinus = Blob((31 * side, -72, -6), (14, 19, 15), lower=(14, 19, 22), power=2.3)
-        canvas.paint(sinus.grown(1.8), t["cortex"])
+        sinus = Blob((31 * side, -72, -6), (14, 19, 15), lower=(14, 19, 18), power=2.3)
+        canvas.paint(sinus.grown(1.1), t["cortex"])
         canvas.paint(sinus, t["air"])
         if "sinusitis" in person.traits:
             canvas.paint(sinus & HalfSpace((0, -62, -14), (0, -0.6, 1)), t["mucosa"])
@@ -88,7 +80,9 @@ def _paint_nose(canvas: Canvas, person: Person) -> None:
     canvas.paint(ethmoid.grown(1), t["cortex"])
     canvas.paint(ethmoid, t["air"])
     for y in (-86, -74, -62, -51):
-        canvas.paint(Tube(((-12, y, 20), (12, y + 3, 20)), 0.5, stretch=(1, 1, 20)), t["diploe"])
+        canvas.paint(
+            Tube(((-12, y, 20), (12, y + 3, 20)), 0.5, stretch=(1, 1, 20)) & ethmoid, t["diploe"]
+        )
     sphenoid = Blob((0, -38, 7), (13, 12, 11), power=2.6)
     canvas.paint(sphenoid.grown(2), t["cortex"])
     canvas.paint(sphenoid, t["air"])
@@ -133,14 +127,17 @@ def paint_chewing_muscles(canvas: Canvas, person: Person) -> None:
     """Masseter, pterygoids, the temporal muscle's tendon."""
     t = person.tissue
     for side, _ in SIDES:
-        masseter = on_side(((62, -62, -14), (55, -52, -38), (50, -44, -62)), side)
-        canvas.paint(Tube(masseter, (5, 6.2, 4.5), stretch=(1, 2.2, 1)), t["muscle"])
-        tendon = on_side(((66, -40, 12), (58, -52, -8), (49, -54, -22)), side)
-        canvas.paint(Tube(tendon, (7, 6, 3.5), stretch=(0.8, 1.6, 1)), t["muscle"])
-        medial = on_side(((22, -47, -26), (31, -44, -44), (40, -42, -62)), side)
-        canvas.paint(Tube(medial, (6, 6.5, 4.5), stretch=(1, 1.6, 1)), t["muscle"])
-        lateral = on_side(((20, -50, -14), (34, -38, -15), (46, -27, -14)), side)
-        canvas.paint(Tube(lateral, (7, 8, 4.5), stretch=(1, 1, 1.2)), t["muscle"])
+        masseter = on_side(((62, -60, -13), (56.5, -51, -36), (51, -43, -64)), side)
+        tendon = on_side(((66, -40, 12), (58, -50, -8), (50, -54, -24)), side)
+        medial = on_side(((21, -47, -24), (29, -43, -42), (40, -41, -62)), side)
+        lateral = on_side(((20, -52, -14), (33, -40, -16), (46, -28, -15)), side)
+        for muscle in (
+            Tube(tendon, (9, 8.5, 4.5), stretch=(0.9, 1.6, 1)),
+            Tube(lateral, (8, 10, 5), stretch=(1, 1, 1.2)),
+            Tube(medial, (6.5, 8.5, 5.5), stretch=(1, 1.7, 1)),
+            Tube(masseter, (6, 7, 5), stretch=(1, 2.3, 1)),
+        ):
+            canvas.paint(muscle.grown(0.8), t["septum"], (0.9, t["muscle"]))
         cheek = on_side(((38, -62, -48), (34, -86, -48), (20, -104, -48)), side)
         canvas.paint(Tube(cheek, (1.5, 1.8, 2.5), stretch=(1, 1, 7)), t["muscle"])
     canvas.paint(

@@ -4,16 +4,11 @@ import numpy as np
 
 from organnet.organs import organ
 from organnet.phantom import anatomy
+from organnet.phantom.body import skin
 from organnet.phantom.painter import Canvas
 from organnet.phantom.person import Person
+from organnet.phantom.places import SIDES, moved
 from organnet.phantom.shapes import Blob, HalfSpace, Loft, Point, Shape, Tube, Union, on_side
-
-SIDES = ((1, "L"), (-1, "R"))
-
-
-def moved(points, by: Point) -> tuple[Point, ...]:
-    """Points shifted by a vector."""
-    return tuple(tuple(float(p + b) for p, b in zip(point, by, strict=True)) for point in points)
 
 
 def vault() -> Shape:
@@ -26,7 +21,7 @@ def cavity() -> Shape:
     floor = HalfSpace((0, -70, 30), (0, -0.33, -1.0))
     shape = vault() & floor
     for side, _ in SIDES:
-        shape = Union(shape, Blob((36 * side, -27, 9), (27, 29, 19), power=2.2), 4.0)
+        shape = Union(shape, Blob((37 * side, -26, 9), (27, 29, 16), power=2.5), 4.0)
     return Union(shape, Blob((0, 36, 3), (58, 42, 32), power=2.2), 4.0)
 
 
@@ -45,11 +40,12 @@ def paint_skull(canvas: Canvas, person: Person) -> None:
     """Dome with diploe, base, petrous bones, mastoid cells, clivus; the inside filled with CSF."""
     t = person.tissue
     inside, dome = cavity(), vault()
-    canvas.paint(inside.grown(3.5), t["cortex"])
+    middle = Blob((0, -34, -1), (40, 16, 12), power=3)
+    canvas.paint(middle, t["cortex"], (2.0, t["marrow"]))
     above = HalfSpace((0, 0, 6), (0, -0.33, -1.0))
-    for layer, tissue in ((7.5, "cortex"), (5.5, "diploe"), (2.0, "cortex")):
-        canvas.paint(dome.grown(layer) & above, t[tissue])
-    canvas.paint(Tube(((0, 86, 2), (0, 76, 12)), (7, 5)), t["cortex"])
+    bone = Union(inside.grown(2.8), dome.grown(7.5) & above, 6.0)
+    canvas.paint(bone, t["cortex"], (2.0, t["diploe"]))
+    canvas.paint(Tube(((0, 82, 0), (0, 76, 12)), (6, 5)), t["cortex"])
     for side, _ in SIDES:
         canvas.paint(Blob((58 * side, 12, -19), (11, 15, 18)), t["cortex"], (2.5, t["cells"]))
         canvas.paint(Tube(on_side(((88, 1, -11), (56, -2, -9)), side), 3.2), t["air"])
@@ -59,7 +55,7 @@ def paint_skull(canvas: Canvas, person: Person) -> None:
         )  # the roof of the jaw joint
         styloid = on_side(((45, -14, -20), (40, -22, -46)), side)
         canvas.paint(Tube(styloid, (2.2, 1.2)), t["cortex"])
-    canvas.paint(inside, t["cortex"], (0.8, t["fluid"]))
+    canvas.paint(inside.grown(2.0), t["cortex"], (2.6, t["fluid"]))
     for side, _ in SIDES:
         petrous = on_side(((58, 4, -4), (36, -8, -2), (13, -18, 0)), side)
         canvas.paint(Tube(petrous, (13, 10, 5)), t["cortex"], (3, t["marrow"]))
@@ -79,7 +75,7 @@ def paint_brain(canvas: Canvas, person: Person) -> None:
     cerebrum = (vault().grown(-2.2) & base) - HalfSpace((0, 20, 22), (0, -0.5, 1.0))
     cerebellum = Blob((0, 37, 2), (52, 36, 27), power=2.2)
     for side, _ in SIDES:
-        lobe = Blob((36 * side, -27, 10), (24.5, 27, 18), power=2.2)
+        lobe = Blob((37 * side, -26, 9), (25.3, 27.3, 14.5), power=2.5)
         canvas.paint(lobe, t["grey"], (4, t["white"]))
     canvas.paint(cerebrum, t["grey"], (5, t["white"]))
     canvas.paint(cerebellum, t["grey"], (8, t["white"]))
@@ -138,6 +134,7 @@ def _paint_chiasm(canvas: Canvas, person: Person) -> None:
 def paint_orbits(canvas: Canvas, person: Person) -> None:
     """Bony cone and rim, fat, globe with lens, four straight muscles, optic nerve."""
     t = person.tissue
+    outline = skin(person)
     for side, letter in SIDES:
         cone = on_side(((32, -84, 26), (25, -62, 26), (15, -43, 24.5)), side)
         canvas.paint(Tube(cone, (20.5, 16, 6)), t["cortex"])
@@ -149,7 +146,7 @@ def paint_orbits(canvas: Canvas, person: Person) -> None:
         canvas.paint(Tube(on_side(rim, side), 3.2), t["cortex"], (1.6, t["diploe"]))
         fat = moved(cone, (0, -1, 0))
         fat = ((fat[0][0], fat[0][1] - 10, fat[0][2]), *fat)
-        canvas.paint(Tube(fat, (16, 18, 13, 3.6)), t["fat"])
+        canvas.paint(Tube(fat, (16, 18, 13, 3.6)) & outline, t["fat"])
         globe = tuple(
             float(c + p)
             for c, p in zip((30.5 * side, -79.5, 28), person.place["globe"], strict=True)
@@ -162,7 +159,7 @@ def paint_orbits(canvas: Canvas, person: Person) -> None:
             flat = (0.7, 1, 1.3) if dx else (1.3, 1, 0.7)
             canvas.paint(Tube((apex, belly, end), (1.2, 2.3, 1.4), stretch=flat), t["muscle"])
         lid = Blob((globe[0], globe[1] - 11, globe[2]), (19, 5, 13))
-        canvas.paint(lid, t["skin"])
+        canvas.paint(lid & outline, t["skin"])
         _paint_nerve(canvas, person, globe, side, letter)
         canvas.paint(Blob(globe, (radius,) * 3), t["sclera"], (1.6, t["vitreous"]))
         lens = (globe[0], globe[1] - 0.72 * radius, globe[2])

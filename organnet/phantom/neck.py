@@ -1,38 +1,12 @@
-"""Skin and fat, the muscles of the neck, spine, air ways, vessels, and the top of the shoulders."""
+"""The muscles of the neck, spine, air ways, vessels, and the top of the shoulders."""
 
 import numpy as np
 
 from organnet.phantom import anatomy
-from organnet.phantom.face import jaw
-from organnet.phantom.head import SIDES
 from organnet.phantom.painter import Canvas
 from organnet.phantom.person import Person
-from organnet.phantom.shapes import Blob, HalfSpace, Loft, Shape, Tube, Union, on_side
-
-
-def skin(person: Person) -> Shape:
-    """The outline of the body with its fat, nose and ears."""
-    rows = []
-    for z, y, half, front, back, *powers in anatomy.SKIN_LEVELS:
-        fat = person.fat_mm * float(np.interp(z, (-130, -60, 10, 40), (1.6, 1.2, 0.7, 0.3)))
-        fat = fat if z < 115 else 0.0
-        rows.append((z, y, half + fat, front + fat, back + fat, *powers))
-    nose = Tube(((0, -104, 22), (0, -116, 0), (0, -128, -14)), (6, 8, 9))
-    base = Tube(((-10, -116, -16), (10, -116, -16)), 8)
-    chin = Blob(jaw([(0, -108, -70)], person)[0], (22, 13, 15))
-    brow = Blob((0, -101, 34), (34, 10, 9))
-    shape = Union(Loft(tuple(rows)), Union(Union(nose, base, 8), chin, 1), 6.0)
-    return Union(shape, brow, 6.0)
-
-
-def ear(person: Person, side: int) -> Shape:
-    """Rim and lobe of one ear, standing off the head."""
-    at = 79 + person.fat_mm * 0.6
-    rim = ((at, -2, -24), (at + 7, 14, -16), (at + 10, 20, 2), (at + 7, 10, 14), (at + 2, 0, 8))
-    lobe = ((at, -2, -24), (at - 1, -3, -12))
-    return Union(
-        Tube(on_side(rim, side), (3.2, 2.2, 2.6, 2.4, 2.0)), Tube(on_side(lobe, side), (3.5, 2)), 2
-    )
+from organnet.phantom.places import SIDES
+from organnet.phantom.shapes import Blob, Tube, Union, on_side
 
 
 def spine_y(z: float) -> float:
@@ -41,64 +15,52 @@ def spine_y(z: float) -> float:
     return float(np.interp(z, heights, places))
 
 
-def paint_body(canvas: Canvas, person: Person) -> None:
-    """Skin over fat, with the thin sheet of the platysma in it; ears; the shoulders' bulk."""
-    t = person.tissue
-    outline = skin(person)
-    canvas.paint(outline, t["skin"], (2.0, t["fat"]))
-    for side, _ in SIDES:
-        canvas.paint(ear(person, side), t["skin"])
-    depth = 7.0 + max(person.fat_mm, -1) * 1.3
-    below = HalfSpace((0, 0, -158), (0, 0.25, 1))
-    canvas.paint(outline.grown(-depth) & below, t["muscle"])
-    scalp = HalfSpace((0, 0, 0), (0, -0.5, -1))
-    canvas.paint(outline.grown(-4.0) & scalp, t["muscle"])
-    for side, _ in SIDES:
-        temporal = Blob((66 * side, -34, 22), (9.5, 33, 36))
-        canvas.paint(temporal & outline.grown(-4.0), t["muscle"])
-
-
 def paint_muscles(canvas: Canvas, person: Person) -> None:
-    """Back, side and front of the neck, each muscle on its own with fat between."""
+    """Back, side and front of the neck, each muscle in a thin sleeve of fat."""
     t = person.tissue
-    muscle = t["muscle"]
     for side, _ in SIDES:
         for points, radii, stretch in _MUSCLES:
-            canvas.paint(Tube(on_side(points, side), radii, stretch), muscle)
+            muscle = Tube(on_side(points, side), radii, stretch)
+            canvas.paint(muscle.grown(0.8), t["septum"], (0.9, t["muscle"]))
     ligament = ((0, 46, -45), (0, 36, -90), (0, 50, -140))
-    canvas.paint(Tube(ligament, 1.0, stretch=(1, 6, 1)), t["fat"])
+    canvas.paint(Tube(ligament, 0.8, stretch=(1, 9, 1)), t["fat"])
 
 
 _MUSCLES = (
-    # semispinalis and multifidus, beside the spinous processes
-    (
-        ((15, 44, -30), (13, 32, -80), (14, 36, -130), (18, 52, -185)),
-        (10, 10, 11, 13),
-        (1, 1.15, 1),
-    ),
+    # multifidus and semispinalis cervicis, against the laminae
+    (((10, 30, -60), (11, 27, -100), (13, 38, -150), (16, 50, -190)), (8, 9, 9, 10), (1.1, 1, 1)),
+    # semispinalis capitis
+    (((13, 50, -30), (15, 38, -70), (17, 38, -110), (24, 46, -160)), (9, 9, 9, 9), (1.3, 0.8, 1)),
     # small muscles under the skull
-    (((14, 28, -34), (17, 20, -54)), (10, 9), (1.2, 1, 1)),
+    (((14, 30, -34), (20, 20, -54)), (11, 9), (1.3, 1, 1)),
     # splenius
-    (((34, 34, -34), (30, 34, -80), (22, 50, -140)), (7, 7, 6), (1.3, 1, 1)),
-    # longissimus and levator scapulae
-    (((38, 14, -42), (38, 14, -90), (46, 26, -150), (62, 46, -195)), (7.5, 9, 11, 12), (1, 1, 1)),
+    (((38, 34, -34), (34, 36, -70), (28, 44, -110), (20, 52, -150)), (7, 7, 6, 5), (1.5, 0.7, 1)),
+    # longissimus
+    (((44, 16, -38), (34, 20, -80), (34, 24, -120), (36, 34, -170)), (6, 7, 7, 8), (1, 1, 1)),
+    # levator scapulae
+    (((36, 2, -52), (44, 10, -95), (52, 24, -140), (66, 46, -190)), (6, 8.5, 9, 10), (1, 1, 1)),
     # trapezius
-    (((10, 58, -52), (24, 46, -95), (48, 46, -140), (80, 40, -172)), (3, 4, 6, 10), (1.9, 1, 1)),
+    (((10, 58, -52), (24, 50, -95), (44, 44, -140), (72, 36, -180)), (3, 4, 6, 9), (2.4, 0.9, 1)),
     # scalenes
-    (((30, -6, -75), (34, -4, -120), (48, -8, -180)), (6, 9, 11), (1, 1, 1)),
+    (((27, -2, -75), (32, -2, -115), (48, -4, -180)), (6, 8.5, 11), (1, 1, 1)),
     # long muscle of the neck, in front of the vertebral bodies
-    (((7, -25, -28), (8, -25, -70), (9, -25, -110), (9, -16, -150)), (4, 4.5, 4.5, 4), (1.3, 1, 1)),
+    (((8, -25, -28), (8, -24, -70), (9, -23, -110), (9, -13, -150)), (4, 4.5, 4.5, 4), (1.5, 1, 1)),
+    # digastric, back belly
+    (((54, -4, -32), (45, -28, -64), (31, -53, -97)), (5, 5, 3.5), (1, 1, 1)),
     # sternocleidomastoid
-    (((60, 6, -26), (55, -6, -70), (46, -26, -115), (20, -50, -178)), (7, 8, 8, 6), (0.8, 1.6, 1)),
-    # digastric, back belly and front belly
-    (((52, -4, -34), (42, -28, -66), (30, -52, -97)), (4, 4.5, 3), (1, 1, 1)),
-    (((28, -56, -97), (12, -92, -84)), (3, 4), (1.2, 1, 1)),
+    (
+        ((60, 6, -26), (56, -4, -70), (47, -24, -115), (20, -48, -178)),
+        (7, 8.5, 9, 6),
+        (0.8, 1.7, 1),
+    ),
+    # digastric, front belly
+    (((28, -56, -97), (13, -92, -86)), (3.5, 5), (1.3, 1, 1)),
     # mylohyoid, the floor the submandibular gland lies under
-    (((26, -52, -88), (28, -74, -78), (12, -98, -78)), (3, 3, 3), (1, 1, 2.6)),
+    (((24, -50, -92), (27, -72, -80), (12, -98, -79)), (3.5, 3, 3), (1, 1, 2.8)),
+    # hyoglossus and the pharynx wall's side
+    (((30, -32, -42), (22, -40, -70), (19, -46, -94)), (3, 4.5, 5), (1, 1.6, 1)),
     # strap muscles
-    (((9, -60, -106), (14, -58, -135), (12, -50, -180)), (3, 4, 4), (2, 1, 1)),
-    # stylopharyngeus and the pharynx wall's side
-    (((34, -24, -42), (20, -36, -80)), (3, 3.5), (1, 1.2, 1)),
+    (((9, -60, -106), (15, -57, -135), (13, -49, -180)), (3, 4.5, 5), (2, 1, 1)),
 )
 
 

@@ -28,6 +28,17 @@ class Grid:
     spacing_mm: tuple[float, float, float]
     origin_mm: tuple[float, float, float]
 
+    def part(self, box: tuple[slice, slice, slice]) -> "Grid":
+        """The grid of a box of voxels of this one."""
+        return Grid(
+            shape=tuple(s.stop - s.start for s in box),
+            spacing_mm=self.spacing_mm,
+            origin_mm=tuple(
+                o + d * s.start
+                for o, d, s in zip(self.origin_mm, self.spacing_mm, box, strict=True)
+            ),
+        )
+
     def axis(self, k: int) -> Float32[np.ndarray, " n"]:
         """Positions in mm along array axis k."""
         return (self.origin_mm[k] + self.spacing_mm[k] * np.arange(self.shape[k])).astype(
@@ -75,24 +86,7 @@ class Canvas:
 
     def box(self, solid: Shape) -> tuple[slice, slice, slice] | None:
         """Voxels that can hold the solid, or None where it is outside the scan."""
-        low, high = solid.bounds
-        if (low >= high).any():
-            return None
-        corners = np.stack(
-            np.meshgrid(*(np.linspace(low[k], high[k], 3) for k in range(3)), indexing="ij"), -1
-        ).reshape(-1, 3)
-        where = self.pose.to_scanner(corners)[:, ::-1]
-        slices = []
-        for k in range(3):
-            spacing, origin = self.grid.spacing_mm[k], self.grid.origin_mm[k]
-            margin = 3.0 / spacing + 1
-            first = int(np.floor((where[:, k].min() - origin) / spacing - margin))
-            last = int(np.ceil((where[:, k].max() - origin) / spacing + margin)) + 1
-            first, last = max(first, 0), min(last, self.grid.shape[k])
-            if first >= last:
-                return None
-            slices.append(slice(first, last))
-        return tuple(slices)
+        return voxel_box(self.grid, self.pose, solid)
 
     def _fraction(self, distance: Float32[np.ndarray, "z y x"]) -> Float32[np.ndarray, "z y x"]:
         """Share of a voxel that is inside, by the distance of its centre to the surface."""
@@ -107,28 +101,58 @@ class Canvas:
         return value
 
 
+def voxel_box(grid: Grid, pose: Pose, solid: Shape) -> tuple[slice, slice, slice] | None:
+    """Voxels of a grid that can hold a solid given in canonical mm; None where there are none."""
+    low, high = solid.bounds
+    if (low >= high).any():
+        return None
+    corners = np.stack(
+        np.meshgrid(*(np.linspace(low[k], high[k], 3) for k in range(3)), indexing="ij"), -1
+    ).reshape(-1, 3)
+    where = pose.to_scanner(corners)[:, ::-1]
+    slices = []
+    for k, (spacing, origin) in enumerate(zip(grid.spacing_mm, grid.origin_mm, strict=True)):
+        margin = 3.0 / spacing + 1
+        first = max(int(np.floor((where[:, k].min() - origin) / spacing - margin)), 0)
+        last = int(np.ceil((where[:, k].max() - origin) / spacing + margin)) + 1
+        last = min(last, grid.shape[k])
+        if first >= last:
+            return None
+        slices.append(slice(first, last))
+    return tuple(slices)
+
+
 def _anatomy_coordinates(grid: Grid, pose: Pose, coarse_mm: float) -> list:
     """Canonical x, y and z of every voxel, as three volumes."""
-    nodes, weights = [], []
+    nodes, places = [], []
     for k in range(3):
         axis = grid.axis(k)
         count = max(2, int(np.ceil((axis[-1] - axis[0]) / coarse_mm)) + 1)
-        node = np.linspace(axis[0], axis[-1], count)
-        at = (axis - axis[0]) / (node[1] - node[0])
-        low = np.minimum(at.astype(int), count - 2)
-        weight = np.zeros((len(axis), count), np.float32)
-        weight[np.arange(len(axis)), low] = 1 - (at - low)
-        weight[np.arange(len(axis)), low + 1] = at - low
-        nodes.append(node)
-        weights.append(weight)
+        nodes.append(np.linspace(axis[0], axis[-1], count))
+        places.append(np.linspace(0, count - 1, len(axis), dtype=np.float32))
     mesh = np.stack(np.meshgrid(*nodes, indexing="ij"), -1)[..., ::-1].reshape(-1, 3)
     coarse = pose.to_anatomy(mesh).astype(np.float32).reshape(*map(len, nodes), 3)
     fine = []
     for k in range(3):
-        rows = np.tensordot(weights[0], coarse[..., k], 1)
-        planes = weights[1] @ rows
-        fine.append(planes @ weights[2].T)
+        volume = np.ascontiguousarray(coarse[..., k])
+        for axis in (2, 1, 0):
+            volume = _interpolate(volume, axis, places[axis])
+        fine.append(volume)
     return fine
+
+
+def _interpolate(
+    volume: Float32[np.ndarray, "..."], axis: int, places: Float32[np.ndarray, " n"]
+) -> Float32[np.ndarray, "..."]:
+    """Linear interpolation along one axis, at fractional indices."""
+    low = np.minimum(places.astype(np.int64), volume.shape[axis] - 2)
+    share = (places - low).reshape([-1 if k == axis else 1 for k in range(volume.ndim)])
+    below = np.take(volume, low, axis)
+    out = np.take(volume, low + 1, axis)
+    out -= below
+    out *= share.astype(np.float32)
+    out += below
+    return out
 
 
 def _texture(grid: Grid, size_mm: float, rng: np.random.Generator) -> Float32[np.ndarray, "z y x"]:
@@ -139,18 +163,7 @@ def _texture(grid: Grid, size_mm: float, rng: np.random.Generator) -> Float32[np
     sigma = [size_mm / (s * d) for s, d in zip(step, grid.spacing_mm, strict=True)]
     noise = ndimage.gaussian_filter(noise, sigma, mode="wrap", truncate=2.5)
     noise /= noise.std()
-    for k, s in enumerate(step):
-        noise = _stretch(noise, k, s)
-    return noise[tuple(slice(n) for n in grid.shape)]
-
-
-def _stretch(volume: Float32[np.ndarray, "z y x"], axis: int, factor: int):
-    """Linear interpolation to `factor` times as many samples along an axis."""
-    if factor == 1:
-        return volume
-    volume = np.moveaxis(volume, axis, 0)
-    parts = [
-        volume[:-1] + np.float32(f / factor) * (volume[1:] - volume[:-1]) for f in range(factor)
-    ]
-    longer = np.stack(parts, 1).reshape(-1, *volume.shape[1:])
-    return np.ascontiguousarray(np.moveaxis(longer, 0, axis))
+    for k, (n, factor) in enumerate(zip(grid.shape, step, strict=True)):
+        if factor > 1:
+            noise = _interpolate(noise, k, np.arange(n, dtype=np.float32) / factor)
+    return np.ascontiguousarray(noise[tuple(slice(n) for n in grid.shape)])

@@ -54,10 +54,10 @@ class Pose:
         return points + np.sin(phases) @ self.waves[:, 4:]
 
     def to_scanner(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
-        """The inverse of `to_anatomy`, to about 0.1 mm, by fixed-point steps."""
+        """The inverse of `to_anatomy`, to some 0.1 mm, by fixed-point steps."""
         straight = np.array(self.scale)
         guess = points * straight @ rotation(self.turn).T + np.array(self.shift)
-        for _ in range(8):
+        for _ in range(5):
             missed = points - self.to_anatomy(guess)
             guess = guess + missed * straight @ rotation(self.turn).T
         return guess
@@ -167,6 +167,7 @@ def _tissues(rng: np.random.Generator) -> dict[str, Tissue]:
         "skin": Tissue(rng.normal(15, 15), 10),
         "fat": Tissue(rng.normal(-102, 6), 8, 5),
         "muscle": Tissue(muscle, 9, 4),
+        "septum": Tissue(-45, 30, 30),
         "tongue": Tissue(muscle - 6, 16, 8),
         "lymphoid": Tissue(muscle - 4, 6),
         "vessel": Tissue(rng.normal(44, 4), 2),

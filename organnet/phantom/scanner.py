@@ -94,7 +94,7 @@ def add_metal(
         rays = rays / rays.std() + 0.5 * np.roll(rays, 360) / rays.std()
         angle = np.arctan2(y - at[1], x - at[0]) * (360 / np.pi)
         near = np.hypot(y - at[1], x - at[0])
-        star = rays[angle.astype(np.int16) % 720] * 420 / (1 + near / 22) * np.exp(-near / 120)
+        star = rays[angle.astype(np.int16) % 720] * 300 / (1 + near / 22) * np.exp(-near / 120)
         for other in metal:
             dx, dy = other[0] - at[0], other[1] - at[1]
             length = float(np.hypot(dx, dy))
