@@ -23,7 +23,7 @@ _ROUNDING_MM = 1e-6  # 20 slices of 0.1 mm are 2.0000000000000004 mm apart in fl
 DEFINITIONS = {
     "dsc": "DSC, Dice similarity coefficient: twice the voxels in both masks over the sum of "
     "the voxels of each; 1 is perfect, 0 is no overlap.",
-    "hd95_mm": "HD95, 95 % Hausdorff distance in mm: the larger of the two directed 95th percentiles "
+    "hd95_mm": "HD95, 95 % Hausdorff distance in mm: the larger of both directed 95th percentiles "
     "(linear interpolation) of the distance from each surface voxel's centre to the nearest "
     "surface voxel's centre of the other mask; a surface voxel has a face neighbour outside its "
     "mask, and beyond the volume's border is outside.",

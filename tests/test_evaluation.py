@@ -127,7 +127,7 @@ def test_text_has_organs_mean_remarks_and_definitions(table):
     assert lines[3].split()[1:] == ["-", "-", "-", "0", "not", "drawn", "in", "2"]
     assert lines[4].endswith("prediction empty in 1")
     assert lines[12].startswith("mean of organs") and "63." in lines[12]
-    assert "larger of the two directed 95th percentiles" in " ".join(text.split())
+    assert "larger of both directed 95th percentiles" in " ".join(text.split())
     assert "over 2 cases" in text
     assert all(len(line) <= 100 for line in lines)
     assert "paper" not in lines[0]

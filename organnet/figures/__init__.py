@@ -1,0 +1,29 @@
+"""Every picture of the repository; each function returns a matplotlib Figure of printed size.
+
+The figures belong to no window and no pyplot state. A notebook shows them after
+`%matplotlib inline`; `save` writes them as PNG.
+"""
+
+from organnet.figures.curves import learning_curves
+from organnet.figures.gallery import phantom_gallery
+from organnet.figures.patches import patch_gallery
+from organnet.figures.planes import best_median_worst, case_planes, ranked_cases
+from organnet.figures.scores import organ_scores
+from organnet.figures.style import save
+from organnet.figures.uncertainty import entropy_and_error
+from organnet.figures.volumes import measure_volumes, organ_volumes, volume_against_dsc
+
+__all__ = [
+    "best_median_worst",
+    "case_planes",
+    "entropy_and_error",
+    "learning_curves",
+    "measure_volumes",
+    "organ_scores",
+    "organ_volumes",
+    "patch_gallery",
+    "phantom_gallery",
+    "ranked_cases",
+    "save",
+    "volume_against_dsc",
+]

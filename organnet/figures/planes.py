@@ -1,0 +1,194 @@
+"""A case in three planes, and the best, the median and the worst of many."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from organnet.datasets.case import Case
+from organnet.figures.panel import (
+    HU_WINDOW,
+    PLANES,
+    cut,
+    draw_contours,
+    draw_ct,
+    draw_scale_bar,
+    organ_legend,
+)
+from organnet.figures.style import DOUBLE_MM, FONT_PT, new_figure, printed
+from organnet.organs import ORGANS
+from organnet.volume import Volume, to_lps
+
+MARGIN_MM = (30.0, 45.0, 40.0)
+"""Shown around the organs along z, y, x: the face in front, the ears beside."""
+GAP_MM = 1.5
+"""White between two panels."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """CT, reference and prediction in LPS order, cropped to the organs and their surroundings."""
+
+    ct: Volume
+    labels: Volume
+    prediction: Volume | None
+
+    @property
+    def guide(self) -> Volume:
+        """What the slices are chosen by: the reference, or the prediction where it is empty."""
+        empty = not is_organ(self.labels.array).any()
+        return self.prediction if empty and self.prediction is not None else self.labels
+
+
+@printed
+def case_planes(
+    case: Case,
+    prediction: Volume | None = None,
+    hu_window: tuple[float, float] = HU_WINDOW,
+) -> Figure:
+    """Axial, coronal and sagittal slice through the organs, with their contours.
+
+    Args:
+        case: CT (HU) and reference.
+        prediction: label map on the case's grid, drawn dashed over the reference.
+        hu_window: HU shown black and white.
+    """
+    return _rows([(case.name, view_of(case, prediction))], hu_window)
+
+
+@printed
+def best_median_worst(
+    cases: Mapping[str, Case],
+    predictions: Mapping[str, Volume],
+    metrics: pd.DataFrame,
+    hu_window: tuple[float, float] = HU_WINDOW,
+) -> Figure:
+    """`case_planes` of the best, the median and the worst case by mean DSC, one row each.
+
+    Only the cases that `ranked_cases` names need be in `cases` and `predictions`.
+    """
+    means = _mean_dsc(metrics)
+    rows = []
+    for rank, name in ranked_cases(metrics).items():
+        title = f"{rank}: {name}, mean DSC {means[name]:.2f}"
+        rows.append((title, view_of(cases[name], predictions[name])))
+    return _rows(rows, hu_window)
+
+
+def ranked_cases(metrics: pd.DataFrame) -> dict[str, str]:
+    """Names of the best, the median and the worst case by mean DSC over their drawn organs.
+
+    With two cases there is no median, with one only a best.
+    """
+    order = _mean_dsc(metrics).sort_values(ascending=False, kind="stable").index
+    ranks = {"best": 0, "median": len(order) // 2, "worst": len(order) - 1}
+    keep = {1: ("best",), 2: ("best", "worst")}.get(len(order), tuple(ranks))
+    return {rank: str(order[ranks[rank]]) for rank in keep} if len(order) else {}
+
+
+def _mean_dsc(metrics: pd.DataFrame) -> pd.Series:
+    return metrics.dropna(subset="dsc").groupby("case", sort=True)["dsc"].mean()
+
+
+def view_of(case: Case, prediction: Volume | None = None) -> View:
+    """Turn a case to LPS and crop it to what is drawn, plus MARGIN_MM; the whole if nothing is."""
+    predicted = None if prediction is None else to_lps(prediction)
+    view = View(to_lps(case.ct), to_lps(case.labels), predicted)
+    drawn = is_organ(view.guide.array)
+    box = []
+    for axis, (size, spacing, margin) in enumerate(
+        zip(drawn.shape, view.ct.spacing_mm, MARGIN_MM, strict=True)
+    ):
+        at = np.flatnonzero(drawn.any(tuple(other for other in range(3) if other != axis)))
+        low, high = (at[0], at[-1] + 1) if len(at) else (0, size)
+        pad = int(np.ceil(margin / spacing))
+        box.append(slice(max(0, low - pad), min(size, high + pad)))
+    cropped = [_cropped(volume, tuple(box)) for volume in (view.ct, view.labels)]
+    return View(*cropped, None if predicted is None else _cropped(predicted, tuple(box)))
+
+
+def is_organ(labels: UInt8[np.ndarray, "*grid"]) -> Bool[np.ndarray, "*grid"]:
+    """True where a label map has an organ, not background or unknown."""
+    return (labels > 0) & (labels <= len(ORGANS))
+
+
+def best_index(labels: UInt8[np.ndarray, "z y x"], plane: str) -> int:
+    """The slice that shows most organs well: largest sum of organ areas, each over its largest."""
+    axis = PLANES.index(plane)
+    others = tuple(other for other in range(3) if other != axis)
+    score = np.zeros(labels.shape[axis])
+    for organ in ORGANS:
+        area = np.count_nonzero(labels == organ.label, axis=others)
+        score += area / max(1, area.max())
+    return int(score.argmax()) if score.any() else labels.shape[axis] // 2
+
+
+def _cropped(volume: Volume, box: tuple[slice, ...]) -> Volume:
+    """The box alone; its place in the patient is not kept, since a picture has none."""
+    return replace(volume, array=volume.array[box])
+
+
+def _rows(rows: list[tuple[str, View]], hu_window: tuple[float, float]) -> Figure:
+    """One row of three panels per view, all at one scale, their sizes in mm of paper."""
+    sizes = [_sizes_mm(view.ct) for _, view in rows]
+    widths = [max(size[plane][1] for size in sizes) for plane in PLANES]
+    height = max(size[plane][0] for size in sizes for plane in PLANES)
+    scale = (DOUBLE_MM - 2 * GAP_MM) / sum(widths)  # mm of paper per mm of patient
+    title_mm, foot_mm = 6.5, 13.0
+    row_mm = height * scale + title_mm
+    total_mm = row_mm * len(rows) + foot_mm
+    figure = new_figure(DOUBLE_MM, total_mm, constrained=False)
+    shown: set[str] = set()
+    for number, (title, view) in enumerate(rows):
+        bottom = total_mm - (number + 1) * row_mm
+        left = 0.0
+        for plane, width in zip(PLANES, widths, strict=True):
+            place = (left, bottom, width * scale, height * scale)
+            axes = _place(figure, place, total_mm)
+            index = best_index(view.guide.array, plane)
+            draw_ct(axes, cut(view.ct, plane, index), hu_window, (height, width))
+            shown |= draw_view(axes, view, plane, index)
+            if plane == "axial":
+                draw_scale_bar(axes)
+            left += width * scale + GAP_MM
+        y = (bottom + height * scale + 1.2) / total_mm
+        figure.text(0, y, title, ha="left", va="bottom", fontsize=8)
+    predicted = any(view.prediction is not None for _, view in rows)
+    organ_legend(figure, shown, predicted, predicted, loc="lower center")
+    y = (foot_mm - 1.0) / total_mm
+    figure.text(
+        1, y, window_text(hu_window), ha="right", va="top", fontsize=FONT_PT, color="#444444"
+    )
+    return figure
+
+
+def draw_view(axes: Axes, view: View, plane: str, index: int, linewidth: float = 1.0) -> set[str]:
+    """Contours of a view's reference and prediction in one slice; names of the organs shown."""
+    shown = draw_contours(axes, cut(view.labels, plane, index), linewidth=linewidth)
+    if view.prediction is not None:
+        shown |= draw_contours(
+            axes, cut(view.prediction, plane, index), predicted=True, linewidth=linewidth
+        )
+    return shown
+
+
+def window_text(hu_window: tuple[float, float]) -> str:
+    """What to write below CT: the window, with a true minus sign."""
+    low, high = (f"{value:g}".replace("-", "−") for value in hu_window)
+    return f"CT window {low} to {high} HU"
+
+
+def _sizes_mm(volume: Volume) -> dict[str, tuple[float, float]]:
+    z, y, x = np.multiply(volume.shape, volume.spacing_mm)
+    return {"axial": (y, x), "coronal": (z, x), "sagittal": (z, y)}
+
+
+def _place(figure: Figure, place_mm: tuple[float, float, float, float], total_mm: float) -> Axes:
+    """Axes at left, bottom, width, height in mm of paper."""
+    left, bottom, width, height = place_mm
+    box = (left / DOUBLE_MM, bottom / total_mm, width / DOUBLE_MM, height / total_mm)
+    return figure.add_axes(box)

@@ -1,0 +1,126 @@
+"""Does the network know where it errs? Its entropy beside its errors, in one slice."""
+
+import numpy as np
+from jaxtyping import Float, Integer, UInt8
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from organnet.figures.panel import (
+    HU_WINDOW,
+    MARKS,
+    Slice,
+    bare,
+    draw_contours,
+    draw_ct,
+    draw_marks,
+    draw_scale_bar,
+    organ_legend,
+)
+from organnet.figures.style import DOUBLE_MM, new_figure, printed
+from organnet.organs import CLASSES, UNKNOWN
+
+MOST_NATS = float(np.log(CLASSES))
+"""Entropy where all ten classes are equally likely."""
+
+ERRORS = (("missed", "#35d0ff"), ("added", "#ff6a3d"), ("another organ", "#ffe066"))
+"""Kinds of wrong voxel, 1 to 3, and their colours."""
+
+GAP_MM, BAR_MM, TOP_MM, FOOT_MM = 1.5, 14.5, 5.0, 10.0
+"""Paper between panels, for the colour bar, for titles and for legends."""
+
+
+@printed
+def entropy_and_error(
+    ct: Integer[np.ndarray, "y x"],
+    entropy: Float[np.ndarray, "y x"],
+    reference: UInt8[np.ndarray, "y x"],
+    prediction: UInt8[np.ndarray, "y x"],
+    spacing_mm: tuple[float, float],
+    hu_window: tuple[float, float] = HU_WINDOW,
+) -> Figure:
+    """Three panels of one axial slice in LPS order: CT with contours, entropy, wrong voxels.
+
+    Args:
+        ct: HU.
+        entropy: of the ten probabilities, in nats, 0 to 2.3.
+        reference: label map; unknown voxels (255) are never wrong.
+        prediction: label map.
+        spacing_mm: distance of rows, and of columns.
+        hu_window: HU shown black and white.
+    """
+    high, wide = Slice("axial", ct, spacing_mm).size_mm
+    panel_mm = (DOUBLE_MM - 2 * GAP_MM - BAR_MM) / 3
+    height_mm = panel_mm * high / wide
+    total_mm = TOP_MM + height_mm + FOOT_MM
+    figure = new_figure(DOUBLE_MM, total_mm, constrained=False)
+
+    def place(left: float, width: float) -> Axes:
+        box = (left, FOOT_MM, width, height_mm)
+        return figure.add_axes(np.divide(box, [DOUBLE_MM, total_mm] * 2).tolist())
+
+    contours, entropies = place(0.0, panel_mm), place(panel_mm + GAP_MM, panel_mm)
+    bar, wrong = place(2 * panel_mm + GAP_MM + 1.5, 2.5), place(DOUBLE_MM - panel_mm, panel_mm)
+    for axes in (contours, wrong):
+        draw_ct(axes, Slice("axial", ct, spacing_mm), hu_window)
+    shown = draw_contours(contours, Slice("axial", reference, spacing_mm))
+    shown |= draw_contours(contours, Slice("axial", prediction, spacing_mm), predicted=True)
+    draw_scale_bar(contours)
+    _draw_entropy(entropies, bar, entropy, (0.0, wide, high, 0.0))
+    _draw_errors(wrong, error_kinds(reference, prediction), (0.0, wide, high, 0.0))
+    titles = ("a   Reference and prediction", "b   Entropy", "c   Wrong voxels")
+    for axes, title in zip((contours, entropies, wrong), titles, strict=True):
+        axes.set_title(title)
+    below = (FOOT_MM - 2) / total_mm
+    organ_legend(figure, shown, True, True, loc="upper left", bbox_to_anchor=(0.0, below))
+    figure.legend(
+        handles=[Patch(facecolor=colour, label=kind) for kind, colour in ERRORS],
+        loc="upper right",
+        bbox_to_anchor=(1.0, below),
+        ncols=3,
+        handlelength=1.2,
+        columnspacing=1.2,
+        borderpad=0,
+    )
+    return figure
+
+
+def _draw_entropy(
+    axes: Axes,
+    bar: Axes,
+    entropy: Float[np.ndarray, "y x"],
+    extent: tuple[float, float, float, float],
+) -> None:
+    image = axes.imshow(entropy, cmap="inferno", vmin=0, vmax=MOST_NATS, extent=extent)
+    bare(axes)
+    draw_marks(axes, MARKS["axial"])
+    colour_bar = axes.figure.colorbar(image, cax=bar)
+    colour_bar.set_label("nats", labelpad=1)
+    colour_bar.outline.set_visible(False)
+
+
+def _draw_errors(
+    axes: Axes, kinds: UInt8[np.ndarray, "y x"], extent: tuple[float, float, float, float]
+) -> None:
+    axes.imshow(
+        np.ma.masked_equal(kinds, 0),
+        cmap=ListedColormap([colour for _, colour in ERRORS]),
+        vmin=0.5,
+        vmax=3.5,
+        extent=extent,
+        interpolation="nearest",
+        alpha=0.9,
+    )
+
+
+def error_kinds(
+    reference: UInt8[np.ndarray, "y x"], prediction: UInt8[np.ndarray, "y x"]
+) -> UInt8[np.ndarray, "y x"]:
+    """0 right or unknown, 1 organ missed, 2 organ where there is none, 3 one organ for another."""
+    kinds = np.zeros(reference.shape, np.uint8)
+    wrong = (reference != prediction) & (reference != UNKNOWN)
+    kinds[wrong & (prediction == 0)] = 1
+    kinds[wrong & (reference == 0)] = 2
+    kinds[wrong & (reference > 0) & (prediction > 0)] = 3
+    return kinds

@@ -1,0 +1,343 @@
+"""Figures: what is in them, on which side, at which scale; never how their pixels look."""
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.image import imread
+from matplotlib.text import Text
+
+from organnet import figures
+from organnet.datasets.case import Case
+from organnet.evaluation import metrics_table
+from organnet.figures.panel import MARKS, PLANES
+from organnet.figures.planes import best_index, view_of
+from organnet.figures.style import DOUBLE_MM, FONT_PT, SINGLE_MM, ink
+from organnet.figures.uncertainty import error_kinds
+from organnet.metrics import score_case
+from organnet.organs import ORGAN_NAMES, ORGANS, UNKNOWN
+from organnet.paper import PAPER, PAPER_RESULTS
+from organnet.volume import Volume
+
+SPACING_MM = (3.0, 1.5, 1.0)
+
+
+def a_case(name="tiny", labels=range(1, 10), direction=None):
+    """Organs in a row along x, each three voxels wide, in a body of water."""
+    array = np.zeros((24, 48, 64), np.uint8)
+    for label in labels:
+        array[8:16, 20:28, 6 * label : 6 * label + 4] = label
+    ct = np.full(array.shape, -1000, np.int16)
+    ct[2:-2, 4:-4, 3:-3] = 40
+    grid = (
+        Volume(ct, SPACING_MM)
+        if direction is None
+        else Volume(ct, SPACING_MM, (0.0,) * 3, direction)
+    )
+    drawn = frozenset(organ.name for organ in ORGANS if organ.label in labels)
+    return Case(name, grid, grid.with_array(array), drawn)
+
+
+def shifted(case, by=2):
+    return case.labels.with_array(np.roll(case.labels.array, by, 2))
+
+
+def scores(cases, by=2):
+    return metrics_table(
+        {
+            case.name: score_case(
+                case.labels.array, shifted(case, by).array, case.labels.spacing_mm, case.drawn
+            )
+            for case in cases
+        }
+    )
+
+
+def a_log(epochs=12):
+    epoch = np.arange(1, epochs + 1)
+    log = pd.DataFrame({"epoch": epoch, "step": 4 * epoch, "seconds": 1.0})
+    log["learning_rate"] = np.where(epoch <= 5, 1e-3, np.where(epoch <= 10, 1e-4, 1e-5))
+    log["focal_loss"], log["dice_loss"] = 1 / epoch, 2 / epoch
+    log["loss"] = log["focal_loss"] + log["dice_loss"]
+    scored = epoch % 4 == 0
+    for name in ("mean", *ORGAN_NAMES):
+        log[f"dsc_{name}"] = np.where(scored, 1 - 1 / epoch, np.nan)
+    log["dsc_Chiasm"] = np.nan  # drawn in no validation case
+    return log
+
+
+def an_entropy_figure():
+    case = a_case()
+    z = 10
+    reference, prediction = case.labels.array[z], shifted(case).array[z]
+    entropy = (reference != prediction).astype(np.float32)
+    return figures.entropy_and_error(
+        case.ct.array[z], entropy, reference, prediction, SPACING_MM[1:]
+    )
+
+
+def a_patch_figure(n=3):
+    case = a_case()
+    labels = np.stack([case.labels.array] * n)
+    labels[0, :3] = UNKNOWN
+    ct = np.clip(case.ct.array / 300, -1, 1).astype(np.float32)
+    return figures.patch_gallery(np.stack([ct] * n), labels, SPACING_MM)
+
+
+FIGURES = {
+    "case_planes": (lambda: figures.case_planes(a_case(), shifted(a_case())), DOUBLE_MM),
+    "best_median_worst": (
+        lambda: figures.best_median_worst(
+            {"tiny": a_case()}, {"tiny": shifted(a_case())}, scores([a_case()])
+        ),
+        DOUBLE_MM,
+    ),
+    "phantom_gallery": (lambda: figures.phantom_gallery([a_case("a"), a_case("b")]), DOUBLE_MM),
+    "learning_curves": (lambda: figures.learning_curves(a_log()), DOUBLE_MM),
+    "organ_scores": (
+        lambda: figures.organ_scores(scores([a_case()]), PAPER_RESULTS[PAPER]),
+        DOUBLE_MM,
+    ),
+    "organ_volumes": (
+        lambda: figures.organ_volumes(figures.measure_volumes([a_case()])),
+        DOUBLE_MM,
+    ),
+    "volume_against_dsc": (
+        lambda: figures.volume_against_dsc(scores([a_case()]), {"tiny": 0.0045}),
+        SINGLE_MM,
+    ),
+    "entropy_and_error": (an_entropy_figure, DOUBLE_MM),
+    "patch_gallery": (a_patch_figure, DOUBLE_MM),
+}
+
+
+def test_every_figure_is_tried_here():
+    helpers = {"save", "measure_volumes", "ranked_cases"}
+    assert set(FIGURES) == set(figures.__all__) - helpers
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_is_saved_at_printed_size_and_legible(name, tmp_path):
+    before = dict(matplotlib.rcParams)
+    draw, width_mm = FIGURES[name]
+    figure = draw()
+    assert figures.save(figure, tmp_path / "deep" / "figure.png").stat().st_size > 5_000
+    assert dict(matplotlib.rcParams) == before
+    pixels = imread(tmp_path / "deep" / "figure.png")[..., :3]
+    assert pixels.shape[1] == pytest.approx(width_mm / 25.4 * 200, abs=1)
+    assert pixels.shape[0] < 240 / 25.4 * 200  # fits on a page
+    assert pixels.std() > 0.05
+    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    assert min(text.get_fontsize() for text in texts) >= FONT_PT
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["figure.png"]
+
+
+def test_figures_need_no_pyplot():
+    code = "import sys, organnet.figures; assert 'matplotlib.pyplot' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def scale_of(axes):
+    """Pixels per mm to the right and downwards."""
+    (x0, y0), (x1, y1) = axes.transData.transform([(0, 0), (1, 1)])
+    return x1 - x0, y0 - y1
+
+
+def test_millimetres_are_alike_in_all_directions_and_panels():
+    figure = figures.case_planes(a_case())
+    figure.draw_without_rendering()
+    scales = [scale for axes in figure.axes for scale in scale_of(axes)]
+    assert scales == pytest.approx([scales[0]] * 6)
+    bar = next(line for line in figure.axes[0].lines)
+    assert np.ptp(bar.get_xdata()) == 50.0
+    axial = figure.axes[0].images[0]
+    assert axial.get_extent() == [0, 64 * 1.0, 48 * 1.5, 0]
+
+
+FLIPPED = np.diag([-1.0, -1.0, -1.0])
+
+
+@pytest.mark.parametrize("direction", [None, FLIPPED], ids=["LPS", "RAI"])
+def test_the_letters_are_on_the_patients_sides(direction):
+    case = a_case(direction=direction)
+    corner = (-3, 4, -4) if direction is None else (2, -5, 3)  # head, face, left
+    case.ct.array[corner] = 2000
+    view = view_of(case)
+    assert np.unravel_index(view.ct.array.argmax(), view.ct.shape) == (21, 4, 60)
+    figure = figures.case_planes(case)
+    figure.draw_without_rendering()
+    seen = {"axial": (4, 60), "coronal": (2, 60), "sagittal": (2, 4)}
+    patient = {"L": "L", "R": "L", "A": "A", "P": "A", "S": "S", "I": "S"}
+    for plane, axes in zip(PLANES, figure.axes, strict=True):
+        rows, columns = axes.images[0].get_array().shape
+        left, right, bottom, top = axes.images[0].get_extent()
+        row, column = seen[plane]
+        x = left + (column + 0.5) / columns * (right - left)
+        y = top + (row + 0.5) / rows * (bottom - top)
+        spot = axes.transData.transform((x, y))
+        letters = {t.get_text(): t.get_window_extent() for t in axes.texts}
+        for letter in MARKS[plane].values():
+            if letter == patient[letter]:
+                opposite = {"L": "R", "A": "P", "S": "I"}[letter]
+                near, far = letters[letter], letters[opposite]
+                assert np.hypot(*(spot - [near.x0, near.y0])) < np.hypot(*(spot - [far.x0, far.y0]))
+
+
+def contours(axes):
+    return {c.get_gid(): c for c in axes.collections if c.get_gid()}
+
+
+def legend_texts(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_contours_and_legend_have_the_organs_that_are_shown():
+    figure = figures.case_planes(a_case(labels=[1, 6, 7]), shifted(a_case(labels=[1, 6])))
+    axial = contours(figure.axes[0])
+    assert set(axial) == {
+        *(f"reference {name}" for name in ("BrainStem", "Parotid_L", "Parotid_R")),
+        *(f"prediction {name}" for name in ("BrainStem", "Parotid_L")),
+    }
+    expected = ["Brain stem", "Parotid L", "Parotid R", "reference", "prediction"]
+    assert legend_texts(figure) == expected
+    solid, dashed = axial["reference Parotid_L"], axial["prediction Parotid_L"]
+    assert solid.get_linestyle()[0][1] is None and dashed.get_linestyle()[0][1] is not None
+    for lines in (solid, dashed):
+        assert to_hex(lines.get_edgecolor()[0]) == ORGANS[5].colour
+    x = solid.get_paths()[0].vertices[:, 0]
+    assert (x.min(), x.max()) == (36.0, 40.0)  # voxels 36 to 39 of 1 mm, edge to edge
+
+
+def test_without_prediction_the_legend_is_of_organs_alone():
+    assert legend_texts(figures.case_planes(a_case(labels=[3]))) == ["Mandible"]
+
+
+def test_a_case_without_labels_is_drawn_whole_and_a_prediction_guides_the_slices():
+    empty = a_case(labels=[])
+    assert view_of(empty).ct.shape == empty.ct.shape
+    assert legend_texts(figures.case_planes(empty)) == []
+    figure = figures.case_planes(empty, a_case(labels=[4]).labels)
+    assert "Optic nerve L" in legend_texts(figure)
+
+
+def test_an_organ_at_the_border_is_outlined_too():
+    case = a_case(labels=[])
+    case.labels.array[:, :20, :20] = 1
+    assert "reference BrainStem" in contours(figures.case_planes(case).axes[0])
+
+
+def test_slices_are_put_where_most_organs_are():
+    labels = np.zeros((9, 9, 9), np.uint8)
+    labels[2, 2:7, 2:7] = 3  # one large organ
+    labels[6, 3, 3], labels[6, 5, 5] = 4, 5  # two small ones
+    assert best_index(labels, "axial") == 6
+
+
+def test_best_median_and_worst_are_found_and_drawn():
+    cases = {name: a_case(name) for name in "abcde"}
+    table = pd.concat(
+        [scores([cases[n]], by) for n, by in zip("abcde", (3, 0, 4, 1, 2), strict=True)]
+    )
+    ranks = figures.ranked_cases(table)
+    assert ranks == {"best": "b", "median": "e", "worst": "c"}
+    kept = {name: cases[name] for name in ranks.values()}
+    predictions = {name: shifted(case) for name, case in kept.items()}
+    figure = figures.best_median_worst(kept, predictions, table)
+    assert len(figure.axes) == 9
+    assert [t.get_text()[:7] for t in figure.texts[:3]] == ["best: b", "median:", "worst: "]
+    assert figures.ranked_cases(table[table["case"] == "a"]) == {"best": "a"}
+    assert list(figures.ranked_cases(table[table["case"] < "c"])) == ["best", "worst"]
+
+
+def test_learning_curves_show_losses_organs_and_drops():
+    left, right = figures.learning_curves(a_log()).axes
+    assert [t.get_text() for t in left.get_legend().get_texts()] == [
+        "total",
+        "focal",
+        "average Dice",
+        "learning rate drops",
+    ]
+    drops = [line.get_xdata()[0] for line in left.lines if len(line.get_xdata()) == 2]
+    assert drops == [5.5, 10.5]
+    names = [t.get_text() for t in right.get_legend().get_texts()]
+    assert len(names) == 9 and "Chiasm" not in names and names[-1] == "mean"
+
+
+def test_learning_curves_of_one_epoch_and_before_any_validation():
+    log = a_log(1)
+    assert "no validation yet" in [t.get_text() for t in figures.learning_curves(log).axes[1].texts]
+
+
+def test_organ_scores_count_what_is_drawn_and_mark_what_is_missing():
+    table = scores([a_case("a"), a_case("b", labels=range(1, 9))])
+    missed = (table["case"] == "a") & (table["organ"] == "Chiasm")
+    table.loc[missed, ["dsc", "hd95_mm", "status"]] = [0.0, 117.0, "prediction empty"]
+    table = table[table["organ"] != "Mandible"]
+    figure = figures.organ_scores(table, {"BrainStem": 87.2, "Chiasm": 66.3})
+    upper, lower = figure.axes
+    ticks = [tick.get_text().split("\n")[-1] for tick in lower.get_xticklabels()]
+    assert ticks == ["n = 2", "n = 2", "n = 0", *["n = 2"] * 5, "n = 1"]
+    crosses = [line for line in upper.lines if line.get_marker() == "x" and len(line.get_xdata())]
+    assert [line.get_ydata().tolist() for line in crosses] == [[0.0]]
+    assert lower.get_ylim()[1] > 117 and lower.get_ylim()[0] < 0
+    (paper,) = (line for line in upper.lines if line.get_marker() == "D")
+    assert paper.get_ydata().tolist() == [87.2, 66.3]
+    assert legend_texts(figure) == ["case", "missing", "paper (mean)"]
+    assert legend_texts(figures.organ_scores(scores([a_case()]))) == ["case"]
+
+
+def test_organ_volumes_are_millilitres_of_drawn_organs():
+    volumes = figures.measure_volumes([a_case(labels=[1, 3])])
+    assert list(volumes["organ"]) == ["BrainStem", "Mandible"]
+    assert volumes["ml"].tolist() == pytest.approx([8 * 8 * 4 * 4.5 / 1000] * 2)
+
+
+def test_kinds_of_error():
+    reference = np.array([[0, 1, 1, 0, 1, UNKNOWN, UNKNOWN]], np.uint8)
+    prediction = np.array([[0, 1, 0, 2, 2, 3, 0]], np.uint8)
+    assert error_kinds(reference, prediction).tolist() == [[0, 0, 1, 2, 3, 0, 0]]
+
+
+@pytest.mark.parametrize("n", [1, 6])
+def test_patches_are_shown_axial_above_coronal(n):
+    figure = a_patch_figure(n)
+    assert len(figure.axes) == 2 * n
+    figure.draw_without_rendering()
+    assert scale_of(figure.axes[0]) == pytest.approx(scale_of(figure.axes[1]))
+
+
+def test_gallery_has_four_views_of_each_case():
+    figure = figures.phantom_gallery([a_case("a"), a_case("b"), a_case("c")])
+    assert len(figure.axes) == 12
+    assert [axes.get_title(loc="left").split(",")[0] for axes in figure.axes[:4]] == [
+        "axial",
+        "axial",
+        "coronal",
+        "sagittal",
+    ]
+
+
+def test_ink_is_dark_enough_on_paper():
+    for organ in ORGANS:
+        red, green, blue = to_rgb(ink(organ.colour))
+        assert 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 < 0.365
+
+
+def test_real_case_in_three_planes(shared_data):
+    from organnet.datasets.pddca import read_case
+
+    folder = shared_data / "matched" / "0522c0226__pt_212"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent")
+    case = read_case(folder)
+    figure = figures.case_planes(case, case.labels)
+    names = legend_texts(figure)
+    assert "Parotid L" in names and "Parotid R" in names
+    # The right parotid lies on the viewer's left, beside the R.
+    axial = contours(figure.axes[0])
+    right, left = (axial[f"reference Parotid_{side}"].get_paths()[0] for side in "RL")
+    assert right.vertices[:, 0].mean() < left.vertices[:, 0].mean()
