@@ -41,7 +41,11 @@ def paint_body(canvas: Canvas, person: Person) -> None:
         canvas.paint(ear(person, side), t["skin"])
     depth = 6.0 + max(person.fat_mm, -1) * 1.3
     shoulders = HalfSpace((0, 0, -158), (0, 0.25, 1))
-    nape = HalfSpace((0, 15, -60), (0, -1, 0.1)) & HalfSpace((0, 0, -12), (0, 0, 1))
+    nape = (
+        HalfSpace((0, 2, -60), (0.4, -1, 0.1))
+        & HalfSpace((0, 2, -60), (-0.4, -1, 0.1))
+        & HalfSpace((0, 0, -12), (0, 0, 1))
+    )
     canvas.paint(outline.grown(-depth) & Union(shoulders, nape), t["muscle"])
     for side, _ in SIDES:
         temporal = Blob((66 * side, -34, 20), (10, 34, 38))

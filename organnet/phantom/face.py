@@ -20,11 +20,11 @@ def mandible(person: Person) -> Shape:
     for side, _ in SIDES:
         body = Tube(
             jaw(on_side(anatomy.MANDIBLE_BODY, side), person),
-            tuple(k * r for r in (6.6, 6.4, 5.6, 5.4, 5.4, 4.8, 3.6)),
+            tuple(k * r for r in (7.0, 6.8, 6.1, 5.9, 5.8, 5.2, 4.0)),
             stretch=(1, 1, 2.1),
         )
         plate = on_side(((44, -45, -57), (46.5, -45, -33)), side)
-        ramus = Tube(jaw(plate, person), (3.6 * k, 3.4 * k), stretch=(1, 3.6, 1))
+        ramus = Tube(jaw(plate, person), (4.0 * k, 3.7 * k), stretch=(1, 3.5, 1))
         neck = on_side(((46.8, -36, -38), (50, -25.5, -16)), side)
         neck = Tube(jaw(neck, person), (3.6 * k, 3.4 * k), stretch=(1, 1.7, 1))
         coronoid = on_side(((46.2, -51, -36), anatomy.MANDIBLE_CORONOID), side)
@@ -67,7 +67,7 @@ def _paint_upper_jaw(canvas: Canvas, person: Person) -> None:
     for side, _ in SIDES:
         bone = Tube(on_side(arch, side), (5.5, 6, 6, 5.5, 5.5), stretch=(1, 1, 1.5))
         canvas.paint(bone, t["cortex"], (1.8, t["jaw"]))
-    palate = Tube(((0, -98, -25), (0, -62, -25)), 1.5, stretch=(14, 1, 1))
+    palate = Tube(((0, -100, -26), (0, -62, -25)), 1.1, stretch=(16, 1, 1))
     canvas.paint(palate, t["cortex"])
 
 
@@ -156,11 +156,13 @@ def paint_glands(canvas: Canvas, person: Person) -> None:
             on_side(((56.5, -22, -40), (64, -35, -34), (56, -25, -58)), side), shift
         )
         gland = Union(
-            Blob(deep, (12.5 * k, 14 * k, 24 * k), turn=(0, 4 * side, 0)),
-            Blob(over, (8.5 * k, 20 * k, 20 * k), turn=(0, 8 * side, -22 * side)),
+            Blob(deep, (12 * k, 13.5 * k, 22 * k), turn=(0, 4 * side, 0)),
+            Blob(over, (8 * k, 19 * k, 18.5 * k), turn=(0, 8 * side, -22 * side)),
             6.0,
         )
-        gland = Union(gland, Blob(tail, (9.5 * k, 10 * k, 14 * k)), 5.0)
+        gland = Union(gland, Blob(tail, (9 * k, 10 * k, 13 * k)), 5.0)
+        deep_lobe = Blob((deep[0] - 10 * side, deep[1] + 1, deep[2] + 2), (9 * k, 6 * k, 12 * k))
+        gland = Union(gland, deep_lobe, 4.0)
         canvas.paint(gland, t["parotid"], label=organ(name).label)
         _paint_submandibular(canvas, person, side, letter)
 
@@ -181,7 +183,7 @@ def _paint_submandibular(canvas: Canvas, person: Person, side: int, letter: str)
 def paint_lower_jaw(canvas: Canvas, person: Person) -> list[Point]:
     """Mandible and both rows of teeth; returns where metal is, in canonical mm."""
     t, label = person.tissue, organ("Mandible").label
-    canvas.paint(mandible(person), t["cortex"], (2.4, t["jaw"]), label=label)
+    canvas.paint(mandible(person), t["cortex"], (2.1, t["jaw"]), label=label)
     for side, _ in SIDES:
         canal = jaw(on_side(((28, -82, -67), (38, -62, -64), (45, -46, -50)), side), person)
         canvas.paint(Tube(canal, 1.4), t["fluid"], label=label)

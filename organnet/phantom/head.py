@@ -43,7 +43,7 @@ def paint_skull(canvas: Canvas, person: Person) -> None:
     middle = Blob((0, -34, -1), (40, 16, 12), power=3)
     canvas.paint(middle, t["cortex"], (2.0, t["marrow"]))
     above = HalfSpace((0, 0, 6), (0, -0.33, -1.0))
-    bone = Union(inside.grown(2.8), dome.grown(7.5) & above, 6.0)
+    bone = Union(inside.grown(2.8), dome.grown(7.5) & above, 4.0)
     canvas.paint(bone, t["cortex"], (2.0, t["diploe"]))
     canvas.paint(Tube(((0, 82, 0), (0, 76, 12)), (6, 5)), t["cortex"])
     for side, _ in SIDES:
@@ -61,7 +61,7 @@ def paint_skull(canvas: Canvas, person: Person) -> None:
         canvas.paint(Tube(petrous, (13, 10, 5)), t["cortex"], (3, t["marrow"]))
         canvas.paint(Blob((44 * side, -2, -5), (5, 3, 3)), t["cells"])
         canvas.paint(
-            Tube(on_side(((32, -46, 20), (12, -30, 20)), side), (2.5, 2)), t["cortex"]
+            Tube(on_side(((32, -46, 19), (14, -31, 17)), side), (2.5, 2)), t["cortex"]
         )  # lesser wing and clinoid process
     clivus = Tube(((0, -25, 12), (0, -19, -8), (0, -13, -28)), (6, 5, 4), stretch=(2.2, 1, 1))
     canvas.paint(clivus, t["cortex"], (1.5, t["diploe"]))
@@ -72,7 +72,7 @@ def paint_brain(canvas: Canvas, person: Person) -> None:
     """Cerebrum, cerebellum, ventricles, cisterns; then brain stem and chiasm in their cisterns."""
     t = person.tissue
     base = HalfSpace((0, -70, 31), (0, -0.33, -1.0))
-    cerebrum = (vault().grown(-2.2) & base) - HalfSpace((0, 20, 22), (0, -0.5, 1.0))
+    cerebrum = (vault().grown(-2.2) & base) - HalfSpace((0, 15, 27), (0, 0.3, 1.0))
     cerebellum = Blob((0, 37, 2), (52, 36, 27), power=2.2)
     for side, _ in SIDES:
         lobe = Blob((37 * side, -26, 9), (25.3, 27.3, 14.5), power=2.5)
@@ -85,13 +85,14 @@ def paint_brain(canvas: Canvas, person: Person) -> None:
     canvas.paint(Blob((0, 18, 23), (19, 8, 6)), t["fluid"])
     canvas.paint(Blob((0, 36, 88), (0.9, 45, 20)), t["mucosa"])
     canvas.paint(Blob((0, -10, 78), (1.3, 75, 26)), t["fluid"])
+    width = tuple(person.size["ventricle"] * r for r in (5, 5, 4.5, 6, 2.5))
     for side, _ in SIDES:
         fissure = on_side(((28, -34, 30), (46, -30, 32), (58, -8, 42)), side)
         canvas.paint(Tube(fissure, (2.2, 1.8, 1.4), stretch=(1, 2, 1)), t["fluid"])
         ventricle = on_side(
             ((6, -44, 50), (8, -20, 58), (11, 10, 57), (21, 30, 46), (29, 18, 31)), side
         )
-        canvas.paint(Tube(ventricle, (4.5, 4.5, 4, 5.5, 2.5), stretch=(1, 1, 1.4)), t["fluid"])
+        canvas.paint(Tube(ventricle, width, stretch=(1, 1, 1.4)), t["fluid"])
     canvas.paint(Blob((0, -8, 40), (2.4, 14, 10)), t["fluid"])
     if "calcified" in person.traits:
         for spot in ((0, 22, 33), (20, 32, 44), (-20, 32, 44)):
@@ -137,7 +138,9 @@ def paint_orbits(canvas: Canvas, person: Person) -> None:
     outline = skin(person)
     for side, letter in SIDES:
         cone = on_side(((32, -84, 26), (25, -62, 26), (15, -43, 24.5)), side)
-        canvas.paint(Tube(cone, (20.5, 16, 6)), t["cortex"])
+        canvas.paint(Tube(cone, (19.4, 14.4, 5.4)), t["cortex"])
+        strut = on_side(((51, -79, 24), (47, -62, 20), (44, -50, 12)), side)
+        canvas.paint(Tube(strut, (3.5, 3, 4), stretch=(1, 1, 2)), t["cortex"], (2, t["diploe"]))
         angles = np.linspace(0, 2 * np.pi, 13)
         rim = tuple(
             (32 + 20.5 * np.cos(a), -88 + 13 * np.cos(a) - 1.5 * np.sin(a), 26 + 19.5 * np.sin(a))
@@ -177,7 +180,7 @@ def _paint_nerve(canvas: Canvas, person: Person, globe: Point, side: int, letter
     back = np.linspace(0, 1, len(course))[:, None]
     course += (1 - back) ** 2 * (start - course[0]) + back**2 * (end - course[-1])
     radii = tuple(r * person.size[name] for r in anatomy.OPTIC_NERVE_RADII)
-    canal = Tube(tuple(map(tuple, course[4:7].tolist())), 3.6)
+    canal = Tube(tuple(map(tuple, course[4:7].tolist())), 4.0)
     canvas.paint(canal, person.tissue["cortex"], (1.0, person.tissue["fluid"]))
     nerve = Tube(tuple(map(tuple, course.tolist())), radii)
     cut = HalfSpace(tuple((end + np.array([0, -1.0, 0])).tolist()), (0, 1, 0))

@@ -40,7 +40,7 @@ _MUSCLES = (
     # levator scapulae
     (((36, 2, -52), (44, 10, -95), (52, 24, -140), (66, 46, -190)), (6, 8.5, 9, 10), (1, 1, 1)),
     # trapezius
-    (((10, 58, -52), (24, 50, -95), (44, 44, -140), (72, 36, -180)), (3, 4, 6, 9), (2.4, 0.9, 1)),
+    (((10, 52, -52), (24, 42, -92), (42, 43, -140), (70, 36, -180)), (3, 4, 6, 9), (2.4, 0.9, 1)),
     # scalenes
     (((27, -2, -75), (32, -2, -115), (48, -4, -180)), (6, 8.5, 11), (1, 1, 1)),
     # long muscle of the neck, in front of the vertebral bodies
@@ -175,6 +175,16 @@ def paint_airways(canvas: Canvas, person: Person) -> None:
     canvas.paint(Tube(gullet, 5, stretch=(1.4, 1, 1)), t["muscle"], (3.5, t["mucosa"]))
 
 
+_SHOULDER_MUSCLES = (
+    # trapezius, supraspinatus, subscapularis, deltoid, pectoralis
+    (((30, 62, -180), (90, 46, -186), (140, 20, -184)), (6, 8, 6), (1, 1.3, 1)),
+    (((80, 48, -205), (140, 22, -198)), (11, 9), (1, 1, 1)),
+    (((74, 30, -222), (130, 18, -214)), (10, 9), (1, 1.3, 1)),
+    (((186, 10, -196), (192, 10, -245)), (11, 16), (0.8, 2.2, 1)),
+    (((40, -52, -222), (110, -44, -220), (160, -20, -230)), (8, 10, 8), (1, 1, 2)),
+)
+
+
 def paint_shoulders(canvas: Canvas, person: Person) -> None:
     """Collar bones, shoulder blades, heads of the humerus, tops of the lungs."""
     t = person.tissue
@@ -189,5 +199,8 @@ def paint_shoulders(canvas: Canvas, person: Person) -> None:
         canvas.paint(Tube(blade, (6, 4, 3.5), stretch=(1, 1, 2)), *bone)
         fat = on_side(((80, -20, -196), (120, -6, -206)), side)
         canvas.paint(Tube(fat, (7, 9), stretch=(1.2, 1, 1)), t["fat"])
+        for points, radii, stretch in _SHOULDER_MUSCLES:
+            muscle = Tube(on_side(points, side), radii, stretch)
+            canvas.paint(muscle.grown(1.2), t["septum"], (1.3, t["muscle"]))
         apex = on_side(((32, 8, -206), (46, 4, -250)), side)
         canvas.paint(Tube(apex, (20, 38)), t["lung"])

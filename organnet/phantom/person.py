@@ -103,7 +103,8 @@ def draw_person(rng: np.random.Generator, pose: Pose) -> Person:
         both = _factor(rng, spread[name])
         for side in "LR":
             size[f"{name}_{side}"] = both * _factor(rng, spread[name] / 3)
-    size["Mandible"] = _factor(rng, 0.06)
+    size["Mandible"] = _factor(rng, 0.09)
+    size["ventricle"] = _factor(rng, 0.2)
     size["globe"] = _factor(rng, 0.03)
     place = {name: _offset(rng, 0.8) for name in size}
     for side in "LR":
@@ -144,14 +145,14 @@ def draw_pose(rng: np.random.Generator) -> Pose:
         [
             2 * np.pi * direction / length,
             rng.uniform(0, 2 * np.pi, (8, 1)),
-            rng.normal(0, 0.9, (8, 3)) * length / 130,
+            rng.normal(0, [0.5, 0.7, 0.7], (8, 3)) * length / 130,
         ]
     )
     return Pose(
-        turn=tuple(rng.normal(0, [5.0, 2.0, 3.0]).tolist()),
+        turn=tuple(rng.normal(0, [5.0, 1.2, 2.5]).tolist()),
         scale=tuple(scale.tolist()),
         shift=tuple(rng.normal(0, [6.0, 6.0, 0.0]).tolist()),
-        bend=(float(rng.normal(0, 0.03)), float(np.clip(rng.normal(0.02, 0.10), -0.2, 0.25))),
+        bend=(float(rng.normal(0, 0.02)), float(np.clip(rng.normal(0.02, 0.10), -0.2, 0.25))),
         waves=waves,
     )
 
@@ -177,7 +178,7 @@ def _tissues(rng: np.random.Generator) -> dict[str, Tissue]:
         "cortex": Tissue(rng.normal(1250, 90), 90),
         "marrow": Tissue(rng.normal(330, 90), 110, 60),
         "diploe": Tissue(rng.normal(680, 90), 110, 60),
-        "jaw": Tissue(rng.normal(420, 100), 140, 60),
+        "jaw": Tissue(rng.normal(300, 90), 150, 80),
         "dentine": Tissue(1700, 120),
         "enamel": Tissue(2600, 100),
         "disc": Tissue(85, 8),
