@@ -20,7 +20,7 @@ from organnet.datasets import DATASETS, Dataset, open_dataset
 from organnet.errors import OrganNetError
 from organnet.evaluation import metrics_table, read_metrics, summarise, write_metrics
 from organnet.files import make_folder, read_json, sha256, write_json
-from organnet.inference import predict
+from organnet.inference import Prediction, predict
 from organnet.metrics import score_case
 from organnet.phantom import SIZES, write_phantom
 from organnet.prepared import PreparedCase, prepare_all
@@ -30,6 +30,7 @@ from organnet.volume import read_volume, write_volume
 from organnet.weights import WEIGHTS_NAME, fast_precision, load_network, pick_device
 
 PHANTOM_CASES = {"smoke": 6, "demo": 36, "paper": 48}
+PHANTOM_SEED = 0
 RECORDED = ("torch", "numpy", "scipy", "pandas", "SimpleITK", "safetensors", "papermill")
 
 
@@ -90,7 +91,7 @@ def open_run(
         settings = dataclasses.replace(settings, training=training)
     folder = Path(out) if out else project_root() / "runs" / f"{dataset}-{profile}"
     make_folder(folder)
-    cases = open_data(dataset, profile, data, seed)
+    cases = open_data(dataset, profile, data)
     content = describe_run(settings, cases)
     path = folder / "settings.json"
     if path.exists():
@@ -100,13 +101,16 @@ def open_run(
     return Run(folder, settings, cases)
 
 
-def open_data(dataset: str, profile: str, data: Path | str | None, seed: int = 0) -> Dataset:
-    """Open a data set; paint the phantom first where it is asked for and not there yet."""
+def open_data(dataset: str, profile: str, data: Path | str | None) -> Dataset:
+    """Open a data set; paint the phantom first where it is asked for and not there yet.
+
+    It is one phantom for every run: a run's seed varies the training, not the data.
+    """
     choose("dataset", dataset, DATASETS)
     name = f"phantom-{profile}" if dataset == "phantom" else dataset
     root = Path(data) if data else project_root() / "data" / name
     if dataset == "phantom":
-        write_phantom(root, PHANTOM_CASES[profile], seed, SIZES[profile])
+        write_phantom(root, PHANTOM_CASES[profile], PHANTOM_SEED, SIZES[profile])
     return open_dataset(dataset, root)
 
 
@@ -170,6 +174,18 @@ def evaluate_run(run: Run) -> pd.DataFrame:
     write_metrics(table, run.folder / "metrics.csv")
     write_json(run.folder / "summary.json", summarise(table))
     return table
+
+
+def deep_prediction(run: Run, case_name: str) -> Prediction:
+    """What `organnet inference --deep` says of a case; made once, then read from RUN/deep."""
+    train_run(run)
+    labels = run.folder / "deep" / f"{case_name}.nrrd"
+    entropy = labels.with_name(f"{case_name}_entropy.nrrd")
+    if not (labels.exists() and entropy.exists()):
+        made = predict([load_network(run.folder)], run.dataset.load(case_name).ct, deep=True)
+        write_volume(made.entropy, entropy)
+        write_volume(made.labels, labels)
+    return Prediction(read_volume(labels), read_volume(entropy))
 
 
 def _refuse_another_run(path: Path, content: dict) -> None:
