@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from organnet.datasets.case import SPLITS, Case
 from organnet.errors import OrganNetError
@@ -48,7 +48,7 @@ def write_phantom(
     # Threads, since NumPy and zlib let go of the interpreter, and since they work in a notebook.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         done = pool.map(write, missing)
-        for _ in tqdm(done, "phantom", len(missing), unit="case", disable=not progress):
+        for _ in tqdm(done, "phantom", len(missing), unit="case", disable=None if progress else True):
             pass
     write_json(out / "splits.json", {name: list(names) for name, names in splits.items()})
 
