@@ -14,8 +14,9 @@ from matplotlib.text import Text
 from organnet import figures
 from organnet.datasets.case import Case
 from organnet.evaluation import metrics_table
-from organnet.figures.panel import MARKS, PLANES
-from organnet.figures.planes import best_index, view_of
+from organnet.figures.panel import MARKS
+from organnet.figures.planes import view_of
+from organnet.figures.slices import PLANES, best_slices, slice_through
 from organnet.figures.style import DOUBLE_MM, FONT_PT, SINGLE_MM, ink
 from organnet.figures.uncertainty import error_kinds
 from organnet.metrics import score_case
@@ -230,11 +231,19 @@ def test_an_organ_at_the_border_is_outlined_too():
     assert "reference BrainStem" in contours(figures.case_planes(case).axes[0])
 
 
-def test_slices_are_put_where_most_organs_are():
+def test_slices_together_show_most_organs():
     labels = np.zeros((9, 9, 9), np.uint8)
     labels[2, 2:7, 2:7] = 3  # one large organ
-    labels[6, 3, 3], labels[6, 5, 5] = 4, 5  # two small ones
-    assert best_index(labels, "axial") == 6
+    labels[6, 3, 3], labels[6, 5, 5] = 4, 5  # two small ones, which the axial slice takes
+    labels[1, 3, 7] = UNKNOWN
+    slices = best_slices(labels)
+    assert slices["axial"] == 6 and 2 <= slices["coronal"] < 7
+    assert slice_through(labels, "axial", ["Mandible"]) == 2
+    assert slice_through(labels, "sagittal", ["OpticNerve_R"]) == 5
+    assert slice_through(labels, "axial", ["Chiasm"]) == 6  # of any organ
+    nothing = np.zeros((4, 6, 8), np.uint8)
+    assert best_slices(nothing) == {"axial": 2, "coronal": 3, "sagittal": 4}
+    assert slice_through(nothing, "coronal", ["Chiasm"]) == 3
 
 
 def test_best_median_and_worst_are_found_and_drawn():

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
 from organnet.datasets.case import Case
@@ -17,9 +16,9 @@ from organnet.figures.panel import (
     draw_scale_bar,
     organ_legend,
 )
-from organnet.figures.planes import best_index, window_text
+from organnet.figures.planes import window_text
+from organnet.figures.slices import slice_through
 from organnet.figures.style import DOUBLE_MM, FONT_PT, new_figure, printed
-from organnet.organs import organ
 from organnet.volume import to_lps
 
 COLUMNS = (
@@ -73,7 +72,7 @@ def phantom_gallery(cases: Sequence[Case], hu_window: tuple[float, float] = HU_W
 def _pair(case: Case, plane: str, names: Sequence[str]) -> tuple[Slice, Slice]:
     """CT and labels of one slice, cropped alike."""
     ct, labels = to_lps(case.ct), to_lps(case.labels)
-    index = index_through(labels.array, plane, names)
+    index = slice_through(labels.array, plane, names)
     pair = [cut(volume, plane, index) for volume in (ct, labels)]
     box = _content_box(pair[0])
     ct_slice, label_slice = (replace(part, values=part.values[box]) for part in pair)
@@ -93,12 +92,3 @@ def _content_box(ct: Slice) -> tuple[slice, slice]:
             high = low + most
         spans.append(slice(low, high))
     return spans[0], spans[1]
-
-
-def index_through(labels: UInt8[np.ndarray, "z y x"], plane: str, names: Sequence[str]) -> int:
-    """The slice with most of these organs; of any organ where none of them was drawn."""
-    lookup = np.zeros(256, np.uint8)
-    for name in names:
-        lookup[organ(name).label] = organ(name).label
-    wanted = lookup[labels]
-    return best_index(wanted if wanted.any() else labels, plane)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -19,7 +19,6 @@ from organnet.figures.style import CASING, FONT_PT, one_line
 from organnet.organs import ORGANS
 from organnet.volume import Volume
 
-PLANES = ("axial", "coronal", "sagittal")
 MARKS = {
     "axial": {"left": "R", "right": "L", "top": "A", "bottom": "P"},
     "coronal": {"left": "R", "right": "L", "top": "S", "bottom": "I"},
@@ -200,9 +199,3 @@ def organ_legend(
             borderpad=0,
             **place,
         )
-
-
-def legend_labels(labels: UInt8[np.ndarray, "..."]) -> set[str]:
-    """Names of the organs that a label array holds."""
-    present = set(np.unique(labels).tolist())
-    return {organ.name for organ in ORGANS if organ.label in present}

@@ -5,14 +5,13 @@ from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 
 from organnet.figures.panel import cut, draw_contours, draw_ct, draw_scale_bar, organ_legend
-from organnet.figures.planes import best_index
+from organnet.figures.slices import best_slices
 from organnet.figures.style import DOUBLE_MM, new_figure, printed
 from organnet.organs import UNKNOWN
 from organnet.volume import Volume
 
 NETWORK_UNITS = (-1.0, 1.0)
 """Grey values are windowed to this range before the network sees them."""
-MOST_COLUMNS = 6
 GAP_MM = 1.0
 TOP_MM, FOOT_MM = 5.0, 9.0
 
@@ -45,11 +44,12 @@ def patch_gallery(
     bottoms = {"axial": FOOT_MM + heights["coronal"] + GAP_MM, "coronal": FOOT_MM}
     shown: set[str] = set()
     for number, (ct, label_map) in enumerate(volumes):
+        slices = best_slices(label_map.array, tuple(heights))
         for plane, height in heights.items():
             left = number * (panel_mm + GAP_MM)
             box = (left, bottoms[plane], panel_mm, height)
             axes = figure.add_axes(np.divide(box, [DOUBLE_MM, total_mm] * 2).tolist())
-            index = best_index(label_map.array, plane)
+            index = slices[plane]
             draw_ct(axes, cut(ct, plane, index), NETWORK_UNITS)
             seen = cut(label_map, plane, index)
             tint = np.ma.masked_equal(seen.values == UNKNOWN, False)

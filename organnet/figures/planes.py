@@ -5,22 +5,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from organnet.datasets.case import Case
 from organnet.figures.panel import (
     HU_WINDOW,
-    PLANES,
     cut,
     draw_contours,
     draw_ct,
     draw_scale_bar,
     organ_legend,
 )
+from organnet.figures.slices import PLANES, best_slices, is_organ
 from organnet.figures.style import DOUBLE_MM, FONT_PT, new_figure, printed
-from organnet.organs import ORGANS
 from organnet.volume import Volume, to_lps
 
 MARGIN_MM = (30.0, 45.0, 40.0)
@@ -111,22 +109,6 @@ def view_of(case: Case, prediction: Volume | None = None) -> View:
     return View(*cropped, None if predicted is None else _cropped(predicted, tuple(box)))
 
 
-def is_organ(labels: UInt8[np.ndarray, "*grid"]) -> Bool[np.ndarray, "*grid"]:
-    """True where a label map has an organ, not background or unknown."""
-    return (labels > 0) & (labels <= len(ORGANS))
-
-
-def best_index(labels: UInt8[np.ndarray, "z y x"], plane: str) -> int:
-    """The slice that shows most organs well: largest sum of organ areas, each over its largest."""
-    axis = PLANES.index(plane)
-    others = tuple(other for other in range(3) if other != axis)
-    score = np.zeros(labels.shape[axis])
-    for organ in ORGANS:
-        area = np.count_nonzero(labels == organ.label, axis=others)
-        score += area / max(1, area.max())
-    return int(score.argmax()) if score.any() else labels.shape[axis] // 2
-
-
 def _cropped(volume: Volume, box: tuple[slice, ...]) -> Volume:
     """The box alone; its place in the patient is not kept, since a picture has none."""
     return replace(volume, array=volume.array[box])
@@ -138,46 +120,42 @@ def _rows(rows: list[tuple[str, View]], hu_window: tuple[float, float]) -> Figur
     widths = [max(size[plane][1] for size in sizes) for plane in PLANES]
     height = max(size[plane][0] for size in sizes for plane in PLANES)
     scale = (DOUBLE_MM - 2 * GAP_MM) / sum(widths)  # mm of paper per mm of patient
-    title_mm, foot_mm = 6.5, 13.0
+    title_mm, foot_mm = 6.0, 10.0
     row_mm = height * scale + title_mm
     total_mm = row_mm * len(rows) + foot_mm
     figure = new_figure(DOUBLE_MM, total_mm, constrained=False)
     shown: set[str] = set()
     for number, (title, view) in enumerate(rows):
         bottom = total_mm - (number + 1) * row_mm
-        left = 0.0
+        left, slices = 0.0, best_slices(view.guide.array)
         for plane, width in zip(PLANES, widths, strict=True):
             place = (left, bottom, width * scale, height * scale)
             axes = _place(figure, place, total_mm)
-            index = best_index(view.guide.array, plane)
-            draw_ct(axes, cut(view.ct, plane, index), hu_window, (height, width))
-            shown |= draw_view(axes, view, plane, index)
+            draw_ct(axes, cut(view.ct, plane, slices[plane]), hu_window, (height, width))
+            shown |= _draw_view(axes, view, plane, slices[plane])
             if plane == "axial":
                 draw_scale_bar(axes)
             left += width * scale + GAP_MM
         y = (bottom + height * scale + 1.2) / total_mm
         figure.text(0, y, title, ha="left", va="bottom", fontsize=8)
     predicted = any(view.prediction is not None for _, view in rows)
-    organ_legend(figure, shown, predicted, predicted, loc="lower center")
-    y = (foot_mm - 1.0) / total_mm
-    figure.text(
-        1, y, window_text(hu_window), ha="right", va="top", fontsize=FONT_PT, color="#444444"
-    )
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, (foot_mm - 2) / total_mm)}
+    organ_legend(figure, shown, predicted, predicted, **below)
+    y = 1 - (title_mm - 1.2) / total_mm
+    figure.text(1, y, window_text(hu_window), ha="right", fontsize=FONT_PT, color="#444444")
     return figure
 
 
-def draw_view(axes: Axes, view: View, plane: str, index: int, linewidth: float = 1.0) -> set[str]:
+def _draw_view(axes: Axes, view: View, plane: str, index: int) -> set[str]:
     """Contours of a view's reference and prediction in one slice; names of the organs shown."""
-    shown = draw_contours(axes, cut(view.labels, plane, index), linewidth=linewidth)
+    shown = draw_contours(axes, cut(view.labels, plane, index))
     if view.prediction is not None:
-        shown |= draw_contours(
-            axes, cut(view.prediction, plane, index), predicted=True, linewidth=linewidth
-        )
+        shown |= draw_contours(axes, cut(view.prediction, plane, index), predicted=True)
     return shown
 
 
 def window_text(hu_window: tuple[float, float]) -> str:
-    """What to write below CT: the window, with a true minus sign."""
+    """What to write beside CT: the window, with a true minus sign."""
     low, high = (f"{value:g}".replace("-", "−") for value in hu_window)
     return f"CT window {low} to {high} HU"
 
