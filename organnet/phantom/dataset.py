@@ -46,9 +46,10 @@ def write_phantom(
         _write_case(out, make_case(seed, index, size, complete=case_name(index) in test))
 
     # Threads, since NumPy and zlib let go of the interpreter, and since they work in a notebook.
+    quiet = None if progress else True  # None: quiet unless on a terminal
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         done = pool.map(write, missing)
-        for _ in tqdm(done, "phantom", len(missing), unit="case", disable=None if progress else True):
+        for _ in tqdm(done, "phantom", len(missing), unit="case", disable=quiet):
             pass
     write_json(out / "splits.json", {name: list(names) for name, names in splits.items()})
 
