@@ -10,7 +10,7 @@ Box = tuple[slice, slice, slice]
 
 TISSUE_HU = -300  # between lung or couch foam and fat
 COARSE_MM = 4.0
-SMALLEST_SECTION_MM2 = 2000.0  # smaller sections are head rests, tubes or the vertex itself
+SMALLEST_SECTION_MM2 = 300.0  # smaller sections are tubes, mask clips or noise
 REACH_MM = 290.0  # from the vertex down; the submandibular glands end some 230 mm below it
 FACE_MM = 230.0  # the chin and the back of the head lie within this of the vertex
 EARS_MM = 150.0  # the head's width is reached above this; below it come the shoulders

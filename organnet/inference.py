@@ -88,8 +88,7 @@ def window_probabilities(
     has_tissue = ct > TISSUE_FROM_HU
     weight = gaussian(window)
     total = torch.zeros(CLASSES, *ct.shape)
-    total_weight = torch.full(ct.shape, 1e-6)  # background, where no window looks
-    total[0] = total_weight
+    total_weight = torch.zeros(ct.shape)
     for corner in itertools.product(
         *(window_starts(n, w, overlap) for n, w in zip(ct.shape, window, strict=True))
     ):
@@ -102,6 +101,8 @@ def window_probabilities(
                 p = (p + mirrored.flip(-1)[list(FLIPPED_LABELS)]) / 2
             total[:, *where] += p.cpu() * weight
             total_weight[where] += weight
+    unseen = total_weight == 0
+    total[0][unseen], total_weight[unseen] = 1, 1
     total /= total_weight
     return total[:, : shape[0], : shape[1], : shape[2]]
 

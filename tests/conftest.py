@@ -1,8 +1,12 @@
 """What many tests share: where the real data lie."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# One thread: sums come in one order, and small tensors do not wait for a second core.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"

@@ -1,0 +1,220 @@
+"""From a CT to a label map on the CT's own grid, whatever its orientation."""
+
+import dataclasses
+import itertools
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from organnet.errors import OrganNetError
+from organnet.inference import (
+    entropy_nats,
+    gaussian,
+    keep_largest_components,
+    label_map,
+    predict,
+    window_probabilities,
+    window_starts,
+)
+from organnet.model import OrganNet
+from organnet.organs import FLIPPED_LABELS, swap_left_right
+from organnet.settings import ModelSettings, make_settings
+from organnet.volume import Volume
+from organnet.weights import Network
+
+SETTINGS = make_settings("phantom", "smoke")
+
+
+class StandIn(OrganNet):
+    """In the network's place: what it answers is known beforehand."""
+
+    def __init__(self) -> None:
+        super().__init__(ModelSettings(width=1))
+        self.anchor = torch.nn.Parameter(torch.zeros(()))
+
+
+class Threshold(StandIn):
+    """Calls voxels of about 250 HU brain stem."""
+
+    def forward(self, patch: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(len(patch), 10, *patch.shape[2:])
+        logits[:, 0] = 4
+        dense = (patch[:, 0] > 0.3) & (patch[:, 0] < 0.7)
+        logits[:, 1][dense] = 8
+        return logits + self.anchor
+
+
+def network(model: OrganNet) -> Network:
+    return Network(model.eval(), SETTINGS)
+
+
+def block_ct(shape=(40, 60, 60), spacing_mm=(3.0, 3.0, 3.0)) -> Volume:
+    """Water with a dense block, off centre along every axis, in air."""
+    ct = np.full(shape, -1000, np.int16)
+    ct[2:-2, 6:-6, 6:-6] = 0
+    ct[10:22, 14:30, 34:46] = 250
+    return Volume(ct, spacing_mm)
+
+
+@given(st.integers(1, 300), st.integers(1, 80), st.floats(0, 0.9))
+def test_windows_cover_everything_and_overlap_enough(
+    size: int, window: int, overlap: float
+) -> None:
+    starts = window_starts(size, window, overlap)
+    covered = np.zeros(max(size, window), bool)
+    for start in starts:
+        assert 0 <= start <= max(0, size - window)
+        covered[start : start + window] = True
+    assert covered.all()
+    step = max(1, int(window * (1 - overlap)))
+    assert all(b - a <= step for a, b in itertools.pairwise(starts))
+    assert len(starts) == len(set(starts))
+
+
+def test_gaussian_is_symmetric_positive_and_peaks_in_the_centre() -> None:
+    weight = gaussian((4, 6, 8))
+    torch.testing.assert_close(weight, weight.flip(0, 1, 2))
+    assert weight.min() > 0
+    assert weight[1:3, 2:4, 3:5].min() == weight.max()
+
+
+def test_windows_do_not_show() -> None:
+    """A network that looks at single voxels gives the same with and without windows."""
+    hu = block_ct().array.astype(np.float32)
+    p = window_probabilities(network(Threshold()), hu, overlap=0.5)
+    whole = Threshold()(((torch.from_numpy(hu).clamp(-200, 400) + 200) / 300 - 1)[None, None])
+    seen = hu > -500
+    expected = whole[0].softmax(0)
+    assert torch.allclose(p[:, seen], expected[:, seen], atol=1e-4)
+    assert torch.allclose(p.sum(0), torch.ones(hu.shape), atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(5, 9, 7), (16, 32, 32), (17, 33, 70)])
+def test_volumes_smaller_and_larger_than_a_window(shape: tuple[int, int, int]) -> None:
+    p = window_probabilities(network(Threshold()), np.zeros(shape, np.float32), 0.5)
+    assert p.shape == (10, *shape)
+
+
+def test_labels_lie_where_the_block_lies_on_the_cts_own_grid() -> None:
+    for spacing_mm in [(3.0, 3.0, 3.0), (2.5, 1.7, 1.7)]:
+        ct = block_ct(spacing_mm=spacing_mm)
+        labels = predict([network(Threshold())], ct).labels
+        truth = ct.array == 250
+        found = labels.array == 1
+        assert labels.array.dtype == np.uint8
+        assert labels.shape == ct.shape
+        overlap = 2 * (truth & found).sum() / (truth.sum() + found.sum())
+        assert overlap > 0.75  # the smoke grid is 5 mm
+        for axis in range(3):  # and it is not shifted
+            middle = [np.nonzero(mask)[axis].mean() for mask in (truth, found)]
+            assert abs(middle[0] - middle[1]) * spacing_mm[axis] < 1.5
+
+
+def test_every_orientation_gives_the_same_anatomy() -> None:
+    ct = block_ct()
+    expected = predict([network(Threshold())], ct).labels.array
+    for order, flips in itertools.product(
+        itertools.permutations(range(3)), itertools.product([False, True], repeat=3)
+    ):
+        array = ct.array.transpose(order)
+        direction = np.eye(3)[:, order]
+        corner = np.zeros(3)
+        for axis in np.flatnonzero(flips):
+            array = np.flip(array, axis)
+            corner += direction[:, axis] * (array.shape[axis] - 1) * 3.0
+            direction[:, axis] *= -1
+        z, y, x = corner
+        turned = Volume(
+            np.ascontiguousarray(array), ct.spacing_mm, (float(z), float(y), float(x)), direction
+        )
+        labels = predict([network(Threshold())], turned).labels.array
+        back = np.flip(labels, np.flatnonzero(flips)).transpose(np.argsort(order))
+        assert (back == expected).all(), (order, flips)
+
+
+class Sided(StandIn):
+    """Calls whatever lies in the left half of its window Parotid_L, the rest Parotid_R."""
+
+    def forward(self, patch: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(len(patch), 10, *patch.shape[2:])
+        half = patch.shape[-1] // 2
+        logits[..., half:][:, 6] = 9
+        logits[..., :half][:, 7] = 9
+        return logits + self.anchor
+
+
+def test_mirroring_swaps_the_organs_back() -> None:
+    """A network that knows left from right is as sure with mirroring as without."""
+    hu = np.zeros((16, 32, 32), np.float32)
+    plain = window_probabilities(network(Sided()), hu, 0.5)
+    mirrored = window_probabilities(network(Sided()), hu, 0.5, mirror=True)
+    torch.testing.assert_close(mirrored, plain)
+    assert (plain.argmax(0)[..., 20:] == 6).all()
+
+
+def test_deep_gives_entropy_and_one_piece_per_organ() -> None:
+    ct = block_ct()
+    ct.array[30:34, 14:20, 14:20] = 250  # a second, smaller block
+    shallow = predict([network(Threshold())], ct)
+    deep = predict([network(Threshold()), network(Threshold())], ct, deep=True)
+    assert shallow.entropy is None
+    assert (shallow.labels.array[30:34, 14:20, 14:20] == 1).any()
+    assert not (deep.labels.array[30:34, 14:20, 14:20] == 1).any()
+    assert deep.entropy is not None
+    assert deep.entropy.shape == ct.shape
+    assert 0 <= deep.entropy.array.min() <= deep.entropy.array.max() <= np.log(10)
+
+
+def test_networks_of_different_grids_are_not_averaged() -> None:
+    other = make_settings("phantom", "demo")
+    with pytest.raises(OrganNetError, match="one profile"):
+        predict([network(Threshold()), Network(Threshold(), other)], block_ct())
+
+
+def test_entropy_of_certainty_and_of_ignorance() -> None:
+    p = torch.zeros(10, 1, 1, 2)
+    p[3, ..., 0] = 1
+    p[..., 1] = 0.1
+    assert np.allclose(entropy_nats(p)[0, 0], [0, np.log(10)])
+
+
+def test_largest_component_only_and_others_untouched() -> None:
+    labels = np.zeros((6, 12, 12), np.uint8)
+    labels[1:4, 1:4, 1:4] = 3
+    labels[5, 9, 9] = 3
+    labels[4, 4, 4] = 3  # touches the block at a corner
+    labels[0, 11, 11] = 8
+    keep_largest_components(labels)
+    assert (labels == 3).sum() == 28
+    assert labels[0, 11, 11] == 8
+
+
+def test_labels_are_interpolated_between_probabilities() -> None:
+    p = torch.zeros(10, 2, 2, 2)
+    p[0, 0], p[5, 1] = 1, 1
+    labels = label_map(p, (8, 4, 4))
+    assert (labels[:4] == 0).all()
+    assert (labels[4:] == 5).all()
+
+
+def test_memory_stays_below_ten_float_volumes() -> None:
+    ct = block_ct((60, 400, 400), (3.0, 0.6, 0.6))
+    tracemalloc.start()
+    predict([network(Threshold())], ct)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * 4 * ct.array.size / 2
+
+
+def test_a_ct_without_tissue_is_background() -> None:
+    ct = Volume(np.full((8, 20, 20), -1000, np.int16), (3.0, 3.0, 3.0))
+    assert not predict([network(Threshold())], ct).labels.array.any()
+
+
+def test_flipped_labels_agree_with_the_swap() -> None:
+    assert tuple(swap_left_right(np.arange(10, dtype=np.uint8))) == FLIPPED_LABELS
+    assert dataclasses.is_dataclass(SETTINGS)

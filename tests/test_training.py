@@ -1,0 +1,184 @@
+"""Training: it learns, it resumes bitwise, it stops in good order."""
+
+import dataclasses
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from organnet.checkpoints import CHECKPOINT_NAME
+from organnet.errors import OrganNetError, RunError
+from organnet.prepared import PreparedCase, drawn_classes
+from organnet.settings import Settings, make_settings
+from organnet.training import LOG_COLUMNS, set_rate, train
+from organnet.weights import WEIGHTS_NAME, load_network
+
+
+def ball_case(name: str, seed: int) -> PreparedCase:
+    """Two bright balls, left and right, in grey."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.mgrid[:20, :36, :48]
+    ct = rng.normal(0, 20, z.shape)
+    labels = np.zeros(z.shape, np.uint8)
+    for label, middle in ((6, 34), (7, 13)):
+        ball = (z - 10) ** 2 + (y - 18) ** 2 + (x - middle + rng.integers(-2, 3)) ** 2 < 36
+        ct[ball] += 150
+        labels[ball] = label
+    drawn = drawn_classes(("Parotid_L", "Parotid_R"))
+    return PreparedCase(name, ct.astype(np.int16), labels, drawn, (5.0, 5.0, 5.0))
+
+
+def settings(epochs: int = 4, **changes: object) -> Settings:
+    base = make_settings("phantom", "smoke")
+    plan = dataclasses.replace(base.training, epochs=epochs, steps=3, **changes)
+    return dataclasses.replace(base, training=plan)
+
+
+CASES = [ball_case(f"ball{n}", n) for n in range(3)]
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    one, two = load_file(a / WEIGHTS_NAME), load_file(b / WEIGHTS_NAME)
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("undisturbed")
+    train(run, settings(), CASES, CASES[:1])
+    return run
+
+
+@pytest.mark.parametrize("after", [1, 6, 8])
+def test_resume_is_bitwise(
+    after: int, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped by a real signal at the end of an epoch or within, it goes on the same."""
+    import organnet.training as module
+
+    calls = 0
+    real_step = module._step
+
+    def step_then_signal(*args: object) -> None:
+        nonlocal calls
+        real_step(*args)
+        calls += 1
+        if calls == after:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(module, "_step", step_then_signal)
+    with pytest.raises(RunError, match="same command"):
+        train(tmp_path, settings(), CASES, CASES[:1])
+    assert not (tmp_path / WEIGHTS_NAME).exists()
+    monkeypatch.undo()
+    torch.manual_seed(99)  # the global generator must not matter
+    train(tmp_path, settings(), CASES, CASES[:1])
+    assert same_weights(tmp_path, undisturbed)
+    columns = [c for c in LOG_COLUMNS if c != "seconds"]
+    logs = [pd.read_csv(run / "log.csv")[columns] for run in (tmp_path, undisturbed)]
+    pd.testing.assert_frame_equal(*logs, check_exact=True)
+
+
+def test_workers_do_not_matter(undisturbed: Path, tmp_path: Path) -> None:
+    train(tmp_path, settings(workers=2), CASES, CASES[:1])
+    assert same_weights(tmp_path, undisturbed)
+
+
+def test_another_seed_is_another_training(undisturbed: Path, tmp_path: Path) -> None:
+    train(tmp_path, settings(seed=1), CASES, CASES[:1])
+    assert not same_weights(tmp_path, undisturbed)
+
+
+def test_log_has_a_row_per_epoch_and_a_score_per_drawn_organ(undisturbed: Path) -> None:
+    log = pd.read_csv(undisturbed / "log.csv")
+    assert list(log.columns) == LOG_COLUMNS
+    assert log["epoch"].tolist() == [1, 2, 3, 4]
+    assert log["step"].tolist() == [3, 6, 9, 12]
+    assert log[["dsc_Parotid_L", "dsc_Parotid_R", "dsc_mean"]].notna().all().all()
+    assert log["dsc_Mandible"].isna().all()
+    assert np.allclose(log["loss"], log["focal_loss"] + log["dice_loss"])
+
+
+def test_weights_carry_their_settings(undisturbed: Path) -> None:
+    network = load_network(undisturbed)
+    assert network.settings == settings()
+    assert not network.model.training
+
+
+def test_rate_drops_by_tens_to_its_floor() -> None:
+    plan = make_settings("pddca", "paper").training
+    optimiser = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+    rates = []
+    for epoch in (0, 49, 50, 99, 100, 149, 150, 400):
+        set_rate(optimiser, plan, epoch)
+        rates.append(optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5, 1e-5, 1e-5])
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import organnet.training as module
+
+    train(tmp_path, settings(epochs=2), CASES, [])
+    (tmp_path / WEIGHTS_NAME).unlink()
+    kept = (tmp_path / CHECKPOINT_NAME).read_bytes()
+    real_loss = module.organ_loss
+
+    def broken(*args: object):
+        loss = real_loss(*args)
+        return dataclasses.replace(loss, total=loss.total * float("nan"))
+
+    monkeypatch.setattr(module, "organ_loss", broken)
+    monkeypatch.setattr(module, "load_checkpoint", lambda *_: None)
+    with pytest.raises(RunError, match="not finite in epoch 1, step 1"):
+        train(tmp_path, settings(epochs=2), CASES, [])
+    assert (tmp_path / CHECKPOINT_NAME).read_bytes() == kept
+
+
+def test_a_checkpoint_of_other_settings_is_refused(undisturbed: Path) -> None:
+    with pytest.raises(OrganNetError, match="other settings"):
+        train(undisturbed, settings(epochs=5), CASES, [])
+
+
+def test_a_truncated_checkpoint_is_refused(undisturbed: Path, tmp_path: Path) -> None:
+    whole = (undisturbed / CHECKPOINT_NAME).read_bytes()
+    (tmp_path / CHECKPOINT_NAME).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(OrganNetError, match="not a whole checkpoint"):
+        train(tmp_path, settings(), CASES, [])
+
+
+def test_no_cases_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OrganNetError, match="no training cases"):
+        train(tmp_path, settings(), [], [])
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors at all", b"\xff" * 4096])
+def test_broken_weights_are_one_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(OrganNetError, match=r"^[^\n]*broken\.safetensors[^\n]*$"):
+        load_network(path)
+
+
+def test_weights_of_another_width_are_refused(undisturbed: Path, tmp_path: Path) -> None:
+    import json
+
+    from safetensors.torch import save_file
+
+    wider = dataclasses.replace(settings().model, width=6)
+    about = dataclasses.replace(settings(), model=wider).to_dict()
+    path = tmp_path / "weights.safetensors"
+    save_file(load_file(undisturbed / WEIGHTS_NAME), path, {"settings": json.dumps(about)})
+    with pytest.raises(OrganNetError, match="another width"):
+        load_network(path)
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(OrganNetError, match="no weights at"):
+        load_network(tmp_path)
