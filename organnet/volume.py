@@ -5,9 +5,13 @@ Arrays are z, y, x; so are spacing, origin and direction. The order x, y, z exis
 are LPS: x grows to the patient's left, y to the back, z to the head.
 """
 
-import gzip
+import contextlib
 import itertools
+import os
+import re
+import threading
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from jaxtyping import Float64, Shaped
 
 from organnet.errors import OrganNetError
 from organnet.files import atomic_path
+from organnet.integrity import unpacked_bytes
 
 IMAGE_FORMATS = {
     ".nrrd": "NrrdImageIO",
@@ -28,8 +33,6 @@ IMAGE_FORMATS = {
 
 AIR_HU = -1024
 """Lowest HU kept; scanners pad with -2000, -3024 or -32768 outside their field of view."""
-
-sitk.ProcessObject.SetGlobalWarningDisplay(False)  # a user reads one line, not ITK's log
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +84,10 @@ def read_volume(path: Path) -> Volume:
     """
     reader = _open_image(path)
     _refuse_what_is_no_volume(path, reader)
-    if reader.GetImageIO() == "NiftiImageIO":
-        _refuse_truncated_nifti(path, reader)
+    _refuse_incomplete(path, reader)
     try:
-        volume = _volume_from_image(reader.Execute())
+        with _without_itk_log():
+            volume = _volume_from_image(reader.Execute())
     except (RuntimeError, MemoryError) as error:
         raise _unreadable(path, error) from error
     if not np.allclose(volume.direction.T @ volume.direction, np.eye(3), atol=1e-3):
@@ -92,7 +95,7 @@ def read_volume(path: Path) -> Volume:
             f"{path} lies on a sheared grid (gantry tilt?): resample it to perpendicular axes"
         )
     array = volume.array
-    if array.dtype.kind == "f" and not np.isfinite(array.min() + array.max()):
+    if array.dtype.kind == "f" and not (np.isfinite(array.min()) and np.isfinite(array.max())):
         raise OrganNetError(
             f"{path} holds NaN or infinite values: export it again or replace them (air is -1000)"
         )
@@ -137,12 +140,14 @@ def write_volume(volume: Volume, path: Path) -> None:
     image_format(path)
     with atomic_path(path) as temporary:
         try:
-            sitk.WriteImage(_image_from_volume(volume), str(temporary), useCompression=True)
+            with _without_itk_log():
+                sitk.WriteImage(_image_from_volume(volume), str(temporary), useCompression=True)
         except RuntimeError as error:
-            raise OrganNetError(
-                f"cannot write {path} ({_last_line(error)}): "
-                "choose a folder with free space that you may write to"
-            ) from error
+            raise _not_written(path, _cause(error)) from error
+        try:
+            _refuse_incomplete(temporary, _open_image(temporary))
+        except OrganNetError as error:
+            raise _not_written(path, "it came out incomplete") from error
 
 
 def image_format(path: Path) -> str:
@@ -243,7 +248,8 @@ def _open_image(path: Path) -> sitk.ImageFileReader:
     reader.SetImageIO(image_format(path))
     reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
+        with _without_itk_log():
+            reader.ReadImageInformation()
     except (RuntimeError, MemoryError) as error:
         raise _unreadable(path, error) from error
     return reader
@@ -259,20 +265,37 @@ def _refuse_what_is_no_volume(path: Path, reader: sitk.ImageFileReader) -> None:
         )
 
 
-def _refuse_truncated_nifti(path: Path, reader: sitk.ImageFileReader) -> None:
-    """ITK fills what a truncated NIfTI lacks with zeros and says nothing, so count the bytes."""
-    voxel_bytes = int(reader.GetMetaData("bitpix")) // 8
-    needed = float(reader.GetMetaData("vox_offset")) + np.prod(reader.GetSize()) * voxel_bytes
+def _refuse_incomplete(path: Path, reader: sitk.ImageFileReader) -> None:
+    """Refuse a file that ends early or fails its checksum; ITK reads many such files in silence."""
     try:
-        if path.name.lower().endswith(".gz"):
-            with gzip.open(path) as file:
-                there = sum(len(part) for part in iter(lambda: file.read(1 << 20), b""))
-        else:
-            there = path.stat().st_size
+        there = unpacked_bytes(path)
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(path, error) from error
-    if there < needed:
-        raise OrganNetError(f"{path} is truncated: copy or download it again")
+    if reader.GetImageIO() == "NiftiImageIO":
+        voxel_bytes = int(reader.GetMetaData("bitpix")) / 8
+        header_bytes = float(reader.GetMetaData("vox_offset"))
+        if there < header_bytes + np.prod(reader.GetSize()) * voxel_bytes:
+            raise OrganNetError(f"{path} is truncated: copy or download it again")
+
+
+_STDERR = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_itk_log() -> Iterator[None]:
+    """ITK's libraries print to stderr what they also raise; a user reads one line instead.
+
+    One thread at a time: two could each give back what the other had put in stderr's place.
+    """
+    with _STDERR:
+        stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            os.close(nowhere)
 
 
 def _unreadable(path: Path, error: BaseException) -> OrganNetError:
@@ -282,14 +305,21 @@ def _unreadable(path: Path, error: BaseException) -> OrganNetError:
             "resample it to perpendicular axes"
         )
     return OrganNetError(
-        f"{path} is truncated or not readable ({_last_line(error)}): copy or download it again"
+        f"{path} is truncated or not readable ({_cause(error)}): copy or download it again"
     )
 
 
-def _last_line(error: BaseException) -> str:
+def _not_written(path: Path, cause: str) -> OrganNetError:
+    return OrganNetError(
+        f"cannot write {path} ({cause}): choose a folder with free space that you may write to"
+    )
+
+
+def _cause(error: BaseException) -> str:
     """The cause, which SimpleITK prints as the last of many lines."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[-1].strip()
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and line != "Reason: Success"]
+    return re.sub(r"ITK ERROR: \w+\(\w+\): ", "", lines[-1]) if lines else type(error).__name__
 
 
 def _triple(values: Shaped[np.ndarray, " 3"] | tuple[float, ...]) -> tuple[float, float, float]:
