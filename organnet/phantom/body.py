@@ -9,19 +9,31 @@ from organnet.phantom.places import SIDES, jaw
 from organnet.phantom.shapes import Blob, HalfSpace, Loft, Shape, Tube, Union, on_side
 
 
-def skin(person: Person) -> Shape:
-    """The outline of the body with its fat, nose and ears."""
+NOSE = ((0.0, -104.0, 22.0), (0.0, -116.0, 0.0), (0.0, -128.0, -14.0))
+
+
+def trunk(person: Person, bottom: float = -1e3, top: float = 1e3) -> Shape:
+    """The outline of the body with its fat, without nose, chin and ears, between two levels."""
     rows = []
     for z, y, half, front, back, *powers in anatomy.SKIN_LEVELS:
         fat = person.fat_mm * float(np.interp(z, (-130, -60, 10, 40), (1.6, 1.2, 0.7, 0.3)))
         fat = fat if z < 115 else 0.0
-        rows.append((z, y, half + fat, front + fat, back + fat, *powers))
-    nose = Tube(((0, -104, 22), (0, -116, 0), (0, -128, -14)), (6, 8, 9))
+        if bottom <= z <= top:
+            rows.append((z, y, half + fat, front + fat, back + fat, *powers))
+    return Loft(tuple(rows))
+
+
+def skin(person: Person, bottom: float = -1e3) -> Shape:
+    """The outline of the body above a level, with nose and chin."""
+    nose = Tube(NOSE, (6, 8, 9))
     base = Tube(((-10, -116, -16), (10, -116, -16)), 8)
     chin = Blob(jaw([(0, -108, -70)], person)[0], (22, 13, 15))
     brow = Blob((0, -101, 34), (34, 10, 9))
-    shape = Union(Loft(tuple(rows)), Union(Union(nose, base, 8), chin, 1), 6.0)
-    return Union(shape, brow, 6.0)
+    shape = Union(trunk(person, bottom), Union(nose, base, 8), 6.0)
+    shape = Union(Union(shape, chin, 6.0), brow, 6.0)
+    for side, _ in SIDES:
+        shape = shape - Blob((33 * side, -105, 25), (19, 11, 12))  # eye sockets
+    return shape
 
 
 def ear(person: Person, side: int) -> Shape:
@@ -35,18 +47,20 @@ def ear(person: Person, side: int) -> Shape:
 def paint_body(canvas: Canvas, person: Person) -> None:
     """Skin over fat, with the thin sheet of the platysma in it; ears; the shoulders' bulk."""
     t = person.tissue
-    outline = skin(person)
-    canvas.paint(outline, t["skin"], (2.0, t["fat"]))
+    sheet = ((2.0, t["fat"]), (4.6, t["septum"]), (5.4, t["fat"]))
+    canvas.paint(skin(person), t["skin"], *sheet)
+    canvas.paint(Tube(NOSE, (4, 6, 7)), t["cartilage"], (1.5, t["mucosa"]))
     for side, _ in SIDES:
         canvas.paint(ear(person, side), t["skin"])
     depth = 6.0 + max(person.fat_mm, -1) * 1.3
-    shoulders = HalfSpace((0, 0, -158), (0, 0.25, 1))
-    nape = (
-        HalfSpace((0, 2, -60), (0.4, -1, 0.1))
-        & HalfSpace((0, 2, -60), (-0.4, -1, 0.1))
-        & HalfSpace((0, 0, -12), (0, 0, 1))
-    )
-    canvas.paint(outline.grown(-depth) & Union(shoulders, nape), t["muscle"])
+    neck, low = trunk(person, -190, 0), trunk(person, -1e3, -130)
+    visceral = HalfSpace((0, 0, -12), (0, 0, 1)) & HalfSpace((0, 45, 0), (0, 1, 0))
+    canvas.paint(neck.grown(-depth - 3) & visceral, t["areolar"])
+    nape = HalfSpace((0, 2, -60), (0.4, -1, 0.1)) & HalfSpace((0, 2, -60), (-0.4, -1, 0.1))
+    nape = nape & HalfSpace((0, 0, -12), (0, 0, 1))
+    canvas.paint(neck.grown(-depth) & nape, t["muscle"])
+    root = low.grown(-depth) & HalfSpace((0, 0, -152), (0, 0.25, 1))
+    canvas.paint(root - Blob((0, -32, -155), (60, 48, 34)), t["muscle"])
     for side, _ in SIDES:
         temporal = Blob((66 * side, -34, 20), (10, 34, 38))
-        canvas.paint(temporal & outline.grown(-4.0), t["muscle"])
+        canvas.paint(temporal & trunk(person).grown(-4.0), t["muscle"])

@@ -80,8 +80,7 @@ def make_case(seed: int, index: int, size: PhantomSize, complete: bool = True) -
 def paint_person(canvas: Canvas, person: Person) -> list[Point]:
     """Paint a whole person from the skin inwards; returns canonical mm of metal fillings."""
     if "mask" in person.traits:
-        sheet = body.skin(person).grown(3.5) & HalfSpace((0, 20, 0), (0, 1, 0))
-        sheet = sheet - HalfSpace((0, 0, -130), (0, 0, 1))
+        sheet = body.skin(person, -150).grown(3.5) & HalfSpace((0, 20, 0), (0, 1, 0))
         canvas.paint(sheet, Tissue(-350, 120), (2.2, Tissue(-1000)))
     body.paint_body(canvas, person)
     neck.paint_muscles(canvas, person)

@@ -50,7 +50,13 @@ def _paint_upper_jaw(canvas: Canvas, person: Person) -> None:
         cheek = on_side(((68, -22, -9), (69, -48, -8), (58, -72, -5), (46, -84, 0)), side)
         canvas.paint(Tube(cheek, (2.6, 2.6, 4, 6), stretch=(0.8, 1, 1.5)), t["cortex"])
         canvas.paint(Blob((47 * side, -80, -4), (7, 7, 9)), t["cortex"], (1.5, t["diploe"]))
-        sinus = Blob((31 * side, -72, -6), (14, 19, 15), lower=(14, 19, 18), power=2.3)
+        sinus = Blob((30 * side, -70, -6), (20, 23, 16), lower=(20, 23, 18), power=3)
+        for point, normal in (
+            ((14, 0, 0), (-1, 0, 0)), ((38, -86, 0), (0.75, -0.65, -0.2)),
+            ((38, -58, 0), (0.8, 0.6, -0.35)),
+        ):  # fmt: skip
+            (point,), (normal,) = on_side((point,), side), on_side((normal,), side)
+            sinus = sinus & HalfSpace(point, normal)
         canvas.paint(sinus.grown(1.1), t["cortex"])
         canvas.paint(sinus, t["air"])
         if "sinusitis" in person.traits:
@@ -61,8 +67,8 @@ def _paint_upper_jaw(canvas: Canvas, person: Person) -> None:
         canvas.paint(frontal.grown(2.2), t["cortex"])
         canvas.paint(frontal, t["air"])
         nasal = on_side(((4, -104, 26), (5, -113, 6)), side)
-        canvas.paint(Tube(nasal, (3, 1.6), stretch=(1, 1, 1)), t["cortex"])
-        canvas.paint(Tube(on_side(((16, -93, 14), (17, -92, -22)), side), 2.6), t["cortex"])
+        canvas.paint(Tube(nasal, (1.8, 1.3), stretch=(1, 1.6, 1)), t["cortex"])
+        canvas.paint(Tube(on_side(((17, -92, 14), (18, -88, -22)), side), 2.2), t["cortex"])
     arch = tuple((x, y, -33.0) for x, y in ARCH)
     for side, _ in SIDES:
         bone = Tube(on_side(arch, side), (5.5, 6, 6, 5.5, 5.5), stretch=(1, 1, 1.5))
@@ -87,14 +93,14 @@ def _paint_nose(canvas: Canvas, person: Person) -> None:
     canvas.paint(sphenoid.grown(2), t["cortex"])
     canvas.paint(sphenoid, t["air"])
     canvas.paint(Tube(((4, -50, 7), (1, -26, 7)), 0.5, stretch=(1, 1, 22)), t["diploe"])
-    septum = Tube(((0, -108, 0), (1, -76, 2), (0, -50, 0)), (0.9, 0.8, 0.8), stretch=(1, 1, 27))
-    canvas.paint(septum, t["mucosa"], (0.4, t["marrow"]))
+    septum = Tube(((0, -108, 0), (1, -76, 2), (0, -50, 0)), (1.4, 1.2, 1.2), stretch=(1, 1, 20))
+    canvas.paint(septum, t["mucosa"], (0.6, t["marrow"]))
     for side, _ in SIDES:
         for height, reach in ((-14, 8.5), (2, 6.5)):
             turbinate = on_side(
                 ((reach, -98, height), (reach, -75, height), (reach - 1, -56, height)), side
             )
-            canvas.paint(Tube(turbinate, (2.4, 3.4, 2.6), stretch=(1, 1, 1.7)), t["mucosa"])
+            canvas.paint(Tube(turbinate, (2.6, 3.6, 2.8), stretch=(1, 1, 2.1)), t["mucosa"])
         nostril = on_side(((6, -119, -21), (4, -117, -14), (4, -104, -10)), side)
         canvas.paint(Tube(nostril, (3.2, 3.4, 3.6)), t["air"])
 

@@ -45,7 +45,7 @@ def paint_skull(canvas: Canvas, person: Person) -> None:
     above = HalfSpace((0, 0, 6), (0, -0.33, -1.0))
     bone = Union(inside.grown(2.8), dome.grown(7.5) & above, 4.0)
     canvas.paint(bone, t["cortex"], (2.0, t["diploe"]))
-    canvas.paint(Tube(((0, 82, 0), (0, 76, 12)), (6, 5)), t["cortex"])
+    canvas.paint(Tube(((0, 81, -2), (0, 78, 12)), (4.5, 4)), t["cortex"])
     for side, _ in SIDES:
         canvas.paint(Blob((58 * side, 12, -19), (11, 15, 18)), t["cortex"], (2.5, t["cells"]))
         canvas.paint(Tube(on_side(((88, 1, -11), (56, -2, -9)), side), 3.2), t["air"])
@@ -57,14 +57,17 @@ def paint_skull(canvas: Canvas, person: Person) -> None:
         canvas.paint(Tube(styloid, (2.2, 1.2)), t["cortex"])
     canvas.paint(inside.grown(2.0), t["cortex"], (2.6, t["fluid"]))
     for side, _ in SIDES:
-        petrous = on_side(((58, 4, -4), (36, -8, -2), (13, -18, 0)), side)
+        petrous = on_side(((57, 5, -10), (36, -7, -7), (14, -17, -4)), side)
         canvas.paint(Tube(petrous, (13, 10, 5)), t["cortex"], (3, t["marrow"]))
-        canvas.paint(Blob((44 * side, -2, -5), (5, 3, 3)), t["cells"])
+        canvas.paint(Blob((44 * side, -2, -9), (5, 3, 3)), t["cells"])
+        beside = on_side(((40, 8, -22), (24, 4, -24), (17, 2, -26)), side)
+        canvas.paint(Tube(beside, (6, 6, 5)), t["cortex"], (2, t["diploe"]))
         canvas.paint(
             Tube(on_side(((32, -46, 19), (14, -31, 17)), side), (2.5, 2)), t["cortex"]
         )  # lesser wing and clinoid process
     clivus = Tube(((0, -25, 12), (0, -19, -8), (0, -13, -28)), (6, 5, 4), stretch=(2.2, 1, 1))
     canvas.paint(clivus, t["cortex"], (1.5, t["diploe"]))
+    canvas.paint(Tube(((0, 78, 6), (0, 72, -14), (0, 56, -27)), (4, 5, 5)), t["cortex"])
     canvas.paint(Tube(((0, 4, -18), (0, 3, -44)), (18, 13.5), stretch=(1, 0.85, 1)), t["fluid"])
 
 
@@ -72,7 +75,9 @@ def paint_brain(canvas: Canvas, person: Person) -> None:
     """Cerebrum, cerebellum, ventricles, cisterns; then brain stem and chiasm in their cisterns."""
     t = person.tissue
     base = HalfSpace((0, -70, 31), (0, -0.33, -1.0))
-    cerebrum = (vault().grown(-2.2) & base) - HalfSpace((0, 15, 27), (0, 0.3, 1.0))
+    cerebrum = (vault().grown(-2.2) & base) - (
+        HalfSpace((0, 15, 22), (0, 0.3, 1.0)) & HalfSpace((0, 12, 0), (0, -1, 0))
+    )
     cerebellum = Blob((0, 37, 2), (52, 36, 27), power=2.2)
     for side, _ in SIDES:
         lobe = Blob((37 * side, -26, 9), (25.3, 27.3, 14.5), power=2.5)
@@ -135,7 +140,7 @@ def _paint_chiasm(canvas: Canvas, person: Person) -> None:
 def paint_orbits(canvas: Canvas, person: Person) -> None:
     """Bony cone and rim, fat, globe with lens, four straight muscles, optic nerve."""
     t = person.tissue
-    outline = skin(person)
+    outline = skin(person, -150)
     for side, letter in SIDES:
         cone = on_side(((32, -84, 26), (25, -62, 26), (15, -43, 24.5)), side)
         canvas.paint(Tube(cone, (19.4, 14.4, 5.4)), t["cortex"])
@@ -146,7 +151,7 @@ def paint_orbits(canvas: Canvas, person: Person) -> None:
             (32 + 20.5 * np.cos(a), -88 + 13 * np.cos(a) - 1.5 * np.sin(a), 26 + 19.5 * np.sin(a))
             for a in angles
         )
-        canvas.paint(Tube(on_side(rim, side), 3.2), t["cortex"], (1.6, t["diploe"]))
+        canvas.paint(Tube(on_side(rim, side), 2.7), t["cortex"], (1.6, t["diploe"]))
         fat = moved(cone, (0, -1, 0))
         fat = ((fat[0][0], fat[0][1] - 10, fat[0][2]), *fat)
         canvas.paint(Tube(fat, (16, 18, 13, 3.6)) & outline, t["fat"])

@@ -115,7 +115,7 @@ def draw_person(rng: np.random.Generator, pose: Pose) -> Person:
     metal = tuple((int(rng.integers(2)), int(rng.integers(16))) for _ in range(rng.integers(2, 6)))
     return Person(
         pose=pose,
-        fat_mm=float(np.clip(rng.normal(2.0, 3.0), -2.5, 9.0)),
+        fat_mm=float(np.clip(rng.normal(1.0, 3.0), -1.5, 9.0)),
         jaw_shift=(0.0, float(rng.normal(0, 2.5)), float(rng.normal(0, 2.0))),
         jaw_turn=float(np.clip(rng.normal(2, 3), -2, 9)),
         size=size,
@@ -167,8 +167,9 @@ def _tissues(rng: np.random.Generator) -> dict[str, Tissue]:
         "air": Tissue(-1000),
         "skin": Tissue(rng.normal(15, 15), 10),
         "fat": Tissue(rng.normal(-102, 6), 8, 5),
-        "muscle": Tissue(muscle, 9, 4),
-        "septum": Tissue(-45, 30, 30),
+        "muscle": Tissue(muscle, 6, 4),
+        "areolar": Tissue(rng.normal(-50, 20), 35, 45),
+        "septum": Tissue(-15, 40, 50),
         "tongue": Tissue(muscle - 6, 16, 8),
         "lymphoid": Tissue(muscle - 4, 6),
         "vessel": Tissue(rng.normal(44, 4), 2),

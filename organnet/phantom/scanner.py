@@ -58,7 +58,7 @@ def add_noise(
     """Add noise of a reconstruction's texture in place; stronger and streaky where x is thick."""
     noise = rng.standard_normal(hu.shape, np.float32)
     for axis in (1, 2):
-        noise = ndimage.correlate1d(noise, np.array([0.55, 1, 0.55], np.float32), axis, mode="wrap")
+        noise = ndimage.correlate1d(noise, np.array([0.3, 1, 0.3], np.float32), axis, mode="wrap")
     noise -= ndimage.uniform_filter1d(ndimage.uniform_filter1d(noise, 5, 1), 5, 2)
     noise *= np.float32(level_hu) / noise[::4].std()
     tissue = (hu[:, ::4, ::4] > -500).astype(np.float32)

@@ -171,15 +171,18 @@ class Loft(Shape):
 
     def distance(self, x: Field, y: Field, z: Field) -> Field:
         bottom, top = self.levels[0][0], self.levels[-1][0]
-        row = np.clip((z - bottom) / self.STEP, 0, len(self._table) - 1).astype(np.int16)
-        centre, half, front, back, power_front, power_back = (c[row] for c in self._table.T)
+        row = np.clip((z - bottom) / self.STEP, 0, len(self._table) - 1).astype(np.intp)
+        centre, half, front, back, power_front, power_back = (
+            np.take(np.ascontiguousarray(column), row) for column in self._table.T
+        )
         dx, dy = x - np.float32(self.centre_x), y - centre
         ahead = dy < 0
         power = np.where(ahead, power_front, power_back)
-        level = np.abs(dx / half) ** power + np.abs(dy / np.where(ahead, front, back)) ** power
-        level = np.maximum(level, np.float32(1e-6)) ** (1 / power)
-        sideways = np.hypot(dx, dy) * (1 - 1 / level)
-        return np.maximum(sideways, np.maximum(z - top, bottom - z)).astype(np.float32)
+        level = np.abs(dx / half) ** power
+        level += np.abs(dy / np.where(ahead, front, back)) ** power
+        np.maximum(level, np.float32(1e-6), out=level)
+        sideways = np.hypot(dx, dy) * (1 - level ** (-1 / power))
+        return np.maximum(sideways, np.maximum(z - top, bottom - z))
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,11 @@ class HalfSpace(Shape):
 
     @property
     def bounds(self) -> Float[np.ndarray, "2 3"]:
-        return np.array([[-1e4] * 3, [1e4] * 3])
+        box = np.array([[-1e4] * 3, [1e4] * 3])
+        for axis in np.flatnonzero(self.normal):
+            if np.count_nonzero(self.normal) == 1:
+                box[int(self.normal[axis] > 0), axis] = self.point[axis]
+        return box
 
     def distance(self, x: Field, y: Field, z: Field) -> Field:
         a, b, c = np.asarray(self.normal) / np.linalg.norm(self.normal)
@@ -201,11 +208,17 @@ class HalfSpace(Shape):
 
 @dataclass(frozen=True)
 class Union(Shape):
-    """Points in either solid, with the crease between them rounded by `blend` mm."""
+    """Points in either solid, with the crease between them rounded by `blend` mm.
+
+    The other is looked at only where it is near: further than NEAR mm outside of its box, the
+    distance is that to the one. So put the larger solid first.
+    """
 
     one: Shape
     other: Shape
     blend: float = 0.0
+
+    NEAR = 12.0
 
     @property
     def bounds(self) -> Float[np.ndarray, "2 3"]:
@@ -213,12 +226,34 @@ class Union(Shape):
         return np.stack([np.minimum(a[0], b[0]), np.maximum(a[1], b[1])])
 
     def distance(self, x: Field, y: Field, z: Field) -> Field:
-        a, b = self.one.distance(x, y, z), self.other.distance(x, y, z)
-        joined = np.minimum(a, b)
+        joined = self.one.distance(x, y, z)
+        low, high = self.other.bounds + np.array([[-1], [1]]) * (self.NEAR + self.blend)
+        box = _where_inside((x, y, z), low, high)
+        if box is None:
+            return joined
+        a, b = joined[box], self.other.distance(x[box], y[box], z[box])
+        nearer = np.minimum(a, b)
         if self.blend:
-            overlap = np.maximum(self.blend - np.abs(a - b), 0)
-            joined = joined - overlap * overlap * np.float32(0.25 / self.blend)
-        return joined.astype(np.float32)
+            overlap = np.maximum(np.float32(self.blend) - np.abs(a - b), 0)
+            nearer -= overlap * overlap * np.float32(0.25 / self.blend)
+        joined[box] = nearer
+        return joined
+
+
+def _where_inside(points: Sequence[Field], low: Sequence[float], high: Sequence[float]):
+    """Slices around the points that lie in a box; None where none does."""
+    inside = np.ones(points[0].shape, bool)
+    for coordinate, lowest, highest in zip(points, low, high, strict=True):
+        inside &= coordinate > lowest
+        inside &= coordinate < highest
+    slices = []
+    for axis in range(inside.ndim):
+        others = tuple(k for k in range(inside.ndim) if k != axis)
+        at = np.flatnonzero(inside.any(axis=others))
+        if not len(at):
+            return None
+        slices.append(slice(int(at[0]), int(at[-1]) + 1))
+    return tuple(slices)
 
 
 @dataclass(frozen=True)
