@@ -34,7 +34,7 @@ def resize(volume: Shaped[np.ndarray, "z y x"], size: Size) -> Float[np.ndarray,
     planes = torch.from_numpy(np.ascontiguousarray(volume, dtype=np.float32))[None]
     planes = _resize_plane(planes, size[1:])
     columns = _resize_plane(planes.transpose(1, 2), (size[0], size[2]))
-    return columns.transpose(1, 2)[0].numpy()
+    return columns.transpose(1, 2)[0].contiguous().numpy()
 
 
 def resize_labels(labels: UInt8[np.ndarray, "z y x"], size: Size) -> UInt8[np.ndarray, "p q r"]:

@@ -83,7 +83,8 @@ def prepare_all(
 
 
 def _write(case: PreparedCase, wanted_mm: tuple[float, float, float], path: Path) -> None:
-    arrays = {"ct": case.ct, "labels": case.labels, "drawn": case.drawn}
+    # safetensors writes memory as it lies: a transposed array would be read back scrambled
+    arrays = {key: np.ascontiguousarray(getattr(case, key)) for key in ("ct", "labels", "drawn")}
     about = {"name": case.name, "spacing_mm": case.spacing_mm, "wanted_mm": wanted_mm}
     with atomic_path(path) as temporary:
         save_file(arrays, temporary, metadata={"case": json.dumps(about)})
