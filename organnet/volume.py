@@ -21,7 +21,7 @@ from jaxtyping import Float64, Shaped
 
 from organnet.errors import OrganNetError
 from organnet.files import atomic_path
-from organnet.integrity import unpacked_bytes
+from organnet.integrity import check_gzip_nrrd, check_mha, nifti_bytes
 
 IMAGE_FORMATS = {
     ".nrrd": "NrrdImageIO",
@@ -88,7 +88,9 @@ def read_volume(path: Path) -> Volume:
     try:
         with _without_itk_log():
             volume = _volume_from_image(reader.Execute())
-    except (RuntimeError, MemoryError) as error:
+        if reader.GetImageIO() == "NrrdImageIO":
+            check_gzip_nrrd(path, volume.array)
+    except (RuntimeError, MemoryError, OSError, EOFError, zlib.error) as error:
         raise _unreadable(path, error) from error
     if not np.allclose(volume.direction.T @ volume.direction, np.eye(3), atol=1e-3):
         raise OrganNetError(
@@ -266,12 +268,15 @@ def _refuse_what_is_no_volume(path: Path, reader: sitk.ImageFileReader) -> None:
 
 
 def _refuse_incomplete(path: Path, reader: sitk.ImageFileReader) -> None:
-    """Refuse a file that ends early or fails its checksum; ITK reads many such files in silence."""
+    """Refuse a NIfTI or MHA that ends early or is corrupt, before ITK fills it up with zeros."""
+    image_io = reader.GetImageIO()
     try:
-        there = unpacked_bytes(path)
+        there = nifti_bytes(path) if image_io == "NiftiImageIO" else 0
+        if image_io == "MetaImageIO":
+            check_mha(path)
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(path, error) from error
-    if reader.GetImageIO() == "NiftiImageIO":
+    if image_io == "NiftiImageIO":
         voxel_bytes = int(reader.GetMetaData("bitpix")) / 8
         header_bytes = float(reader.GetMetaData("vox_offset"))
         if there < header_bytes + np.prod(reader.GetSize()) * voxel_bytes:

@@ -218,7 +218,9 @@ def test_a_truncated_file_is_refused(tmp_path, capfd, suffix, compressed, kept) 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha"])
 @pytest.mark.parametrize("place", np.linspace(0.3, 0.99, 12).tolist())
-def test_a_corrupt_file_is_refused(tmp_path: Path, capfd, suffix: str, place: float) -> None:
+def test_a_corrupt_file_gives_no_wrong_values(
+    tmp_path: Path, capfd, suffix: str, place: float
+) -> None:
     path = tmp_path / f"a{suffix}"
     array = np.zeros((20, 60, 60), np.uint8)
     array[5:12, 20:33, 20:41] = 1
@@ -227,7 +229,12 @@ def test_a_corrupt_file_is_refused(tmp_path: Path, capfd, suffix: str, place: fl
     data = _data_start(content, suffix)
     content[data + 10 + int(place * (len(content) - data - 11))] ^= 0x10
     path.write_bytes(content)
-    refused(path, "not readable")
+    try:
+        again = read_volume(path)
+    except OrganNetError as error:
+        assert "not readable" in str(error) and "\n" not in str(error)
+    else:  # some bits of a compressed file mean nothing
+        assert suffix == ".nrrd" and np.array_equal(again.array, array)
     assert capfd.readouterr() == ("", "")
 
 

@@ -19,7 +19,7 @@ def left_right_agrees(labels: Volume) -> bool | None:
     says; in a right-handed space, left is up x front. So exchanged names and a mirrored axis are
     found. None where it cannot be told: no pair, or no two levels APART_MM above and behind.
     """
-    labels = to_lps(labels)
+    labels = _organs_alone(to_lps(labels))
     centres = {name: c for name in ORGAN_NAMES if (c := _centre_mm(labels, name)) is not None}
     levels = [
         np.mean([centres[name] for name in level], axis=0)
@@ -38,6 +38,16 @@ def left_right_agrees(labels: Volume) -> bool | None:
     if min(abs(up_mm), abs(back_mm)) < APART_MM:
         return None
     return all(np.sign(side) == np.sign(up_mm * back_mm) for side in sides)
+
+
+def _organs_alone(labels: Volume) -> Volume:
+    """The box around the organs: a tenth of the volume or less, and centres keep their order."""
+    array = labels.array
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        at = np.flatnonzero(array.any(axis=others))
+        array = array.take(range(at[0], at[-1] + 1), axis) if len(at) else array
+    return Volume(array, labels.spacing_mm)
 
 
 def _centre_mm(labels: Volume, name: str) -> Float64[np.ndarray, " 3"] | None:
