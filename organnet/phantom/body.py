@@ -8,7 +8,6 @@ from organnet.phantom.person import Person
 from organnet.phantom.places import SIDES, jaw
 from organnet.phantom.shapes import Blob, HalfSpace, Loft, Shape, Tube, Union, on_side
 
-
 NOSE = ((0.0, -104.0, 22.0), (0.0, -116.0, 0.0), (0.0, -128.0, -14.0))
 
 

@@ -34,7 +34,7 @@ class PhantomSize:
 
 
 SIZES = {
-    "smoke": PhantomSize(matrix=80, fov_mm=280.0, slice_mm=5.0),
+    "smoke": PhantomSize(matrix=80, fov_mm=280.0, slice_mm=3.5),
     "demo": PhantomSize(matrix=256, fov_mm=480.0),
     "paper": PhantomSize(),
 }

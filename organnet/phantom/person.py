@@ -1,6 +1,7 @@
 """What differs between cases: build, pose, tissue, what is drawn. All of it from one generator."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -44,9 +45,13 @@ class Pose:
     NECK_TOP = -55.0  # canonical z around which the bend sets in
     NECK_SOFT = 25.0  # over how many mm
 
+    @cached_property
+    def _rotation(self) -> Float[np.ndarray, "3 3"]:
+        return rotation(self.turn)
+
     def to_anatomy(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
         """Canonical mm of points given in scanner mm; both (x, y, z)."""
-        points = (points - np.array(self.shift)) @ rotation(self.turn) / np.array(self.scale)
+        points = (points - np.array(self.shift)) @ self._rotation / np.array(self.scale)
         down = self.NECK_TOP - points[:, 2]
         down = 0.5 * (down + np.hypot(down, self.NECK_SOFT))
         points[:, :2] -= down[:, None] * np.array(self.bend)
@@ -56,10 +61,10 @@ class Pose:
     def to_scanner(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
         """The inverse of `to_anatomy`, to some 0.1 mm, by fixed-point steps."""
         straight = np.array(self.scale)
-        guess = points * straight @ rotation(self.turn).T + np.array(self.shift)
-        for _ in range(5):
+        guess = points * straight @ self._rotation.T + np.array(self.shift)
+        for _ in range(4):
             missed = points - self.to_anatomy(guess)
-            guess = guess + missed * straight @ rotation(self.turn).T
+            guess = guess + missed * straight @ self._rotation.T
         return guess
 
 
@@ -149,10 +154,10 @@ def draw_pose(rng: np.random.Generator) -> Pose:
         ]
     )
     return Pose(
-        turn=tuple(rng.normal(0, [5.0, 1.2, 2.5]).tolist()),
+        turn=tuple(rng.normal(0, [4.2, 0.9, 2.2]).tolist()),
         scale=tuple(scale.tolist()),
         shift=tuple(rng.normal(0, [6.0, 6.0, 0.0]).tolist()),
-        bend=(float(rng.normal(0, 0.02)), float(np.clip(rng.normal(0.02, 0.10), -0.2, 0.25))),
+        bend=(float(rng.normal(0, 0.012)), float(np.clip(rng.normal(0.02, 0.10), -0.2, 0.25))),
         waves=waves,
     )
 

@@ -64,8 +64,8 @@ class Blob(Shape):
 
     @property
     def bounds(self) -> Float[np.ndarray, "2 3"]:
-        centre, high = np.array(self.centre), np.array(self.radii)
-        low = high if self.lower is None else np.array(self.lower)
+        centre, high = np.array(self.centre, float), np.array(self.radii, float)
+        low = high if self.lower is None else np.array(self.lower, float)
         if any(self.turn):
             low = high = np.full(3, np.maximum(low, high).max())
         return np.stack([centre - low, centre + high])
@@ -128,15 +128,23 @@ class Tube(Shape):
         return nearest
 
 
-def _segment(start: list, end: list, radii: Float[np.ndarray, "2"], x, y, z):
+def _segment(
+    start: list[float],
+    end: list[float],
+    radii: Float[np.ndarray, " 2"],
+    x: Field,
+    y: Field,
+    z: Field,
+) -> Field:
     """Distance to one tapered capsule."""
     step = [b - a for a, b in zip(start, end, strict=True)]
+    first, last = radii.astype(np.float32)
     length2 = max(sum(s * s for s in step), 1e-9)
     dx, dy, dz = x - start[0], y - start[1], z - start[2]
     t = dx * (step[0] / length2) + dy * (step[1] / length2) + dz * (step[2] / length2)
     np.clip(t, 0, 1, out=t)
     dx, dy, dz = dx - t * step[0], dy - t * step[1], dz - t * step[2]
-    return np.sqrt(dx * dx + dy * dy + dz * dz) - (radii[0] + t * (radii[1] - radii[0]))
+    return np.sqrt(dx * dx + dy * dy + dz * dz) - (first + t * (last - first))
 
 
 @dataclass(frozen=True)
@@ -181,7 +189,7 @@ class Loft(Shape):
         level = np.abs(dx / half) ** power
         level += np.abs(dy / np.where(ahead, front, back)) ** power
         np.maximum(level, np.float32(1e-6), out=level)
-        sideways = np.hypot(dx, dy) * (1 - level ** (-1 / power))
+        sideways = np.maximum(np.hypot(dx, dy), np.float32(0.01)) * (1 - level ** (-1 / power))
         return np.maximum(sideways, np.maximum(z - top, bottom - z))
 
 
@@ -240,7 +248,9 @@ class Union(Shape):
         return joined
 
 
-def _where_inside(points: Sequence[Field], low: Sequence[float], high: Sequence[float]):
+def _where_inside(
+    points: Sequence[Field], low: Float[np.ndarray, " 3"], high: Float[np.ndarray, " 3"]
+) -> tuple[slice, ...] | None:
     """Slices around the points that lie in a box; None where none does."""
     inside = np.ones(points[0].shape, bool)
     for coordinate, lowest, highest in zip(points, low, high, strict=True):
