@@ -28,15 +28,21 @@ $(INSTALLED): requirements.lock pyproject.toml
 reproduce: $(INSTALLED) ## the paper's experiment on the embedded data, end to end
 	$(VENV)/bin/organnet reproduce --dataset phantom --data data/phantom --profile demo --out runs/phantom-demo
 
+# Tests and smoke runs are too small for two threads, which would only wait for each other.
+test notebooks: export OMP_NUM_THREADS = 1
+
 test: $(INSTALLED) ## ruff, pytest, and the notebooks against their stored outputs
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -n 2 --dist loadfile
+	rm -rf data/phantom-smoke runs/phantom-smoke  # may be of older code
 	$(VENV)/bin/pytest --nbval notebooks
 
 notebooks: $(INSTALLED) ## run the notebooks again and store their outputs
+	rm -rf data/phantom-smoke runs/phantom-smoke
 	$(VENV)/bin/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb \
-		--ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags
+		--ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
+		--ClearMetadataPreprocessor.clear_notebook_metadata=False
 
 lock: ## solve the dependencies anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
