@@ -22,9 +22,10 @@ from organnet.phantom.shapes import Blob, HalfSpace, Loft, Tube, Union
 from organnet.volume import same_grid
 
 SMOKE = SIZES["smoke"]
-TINY = PhantomSize(matrix=40, fov_mm=280.0, slice_mm=7.0)
+TINY = PhantomSize(matrix=36, fov_mm=280.0, slice_mm=7.0)
 SEED = 5
 INDICES = range(5)
+LACKING = 0  # a case of that seed that lacks an organ
 
 
 @cache
@@ -62,8 +63,8 @@ def test_types_grid_and_axes():
 
 
 def test_slice_spacing_is_drawn_unless_fixed():
-    size = PhantomSize(matrix=24, fov_mm=280.0)
-    spacings = {make_case(SEED, k, size).ct.spacing_mm[0] for k in range(8)}
+    size = PhantomSize(matrix=16, fov_mm=280.0)
+    spacings = {make_case(SEED, k, size).ct.spacing_mm[0] for k in range(4)}
     assert spacings <= {2.0, 2.5, 3.0}
     assert len(spacings) > 1
 
@@ -139,8 +140,8 @@ def test_noise_is_a_ct_s_not_a_painting_s():
 
 def test_a_quarter_of_the_people_have_metal_in_their_teeth():
     pose = draw_pose(np.random.default_rng(0))
-    people = [draw_person(np.random.default_rng(k), pose) for k in range(200)]
-    assert 0.15 < np.mean([bool(person.metal) for person in people]) < 0.35
+    people = [draw_person(np.random.default_rng(k), pose) for k in range(100)]
+    assert 0.15 < np.mean([bool(person.metal) for person in people]) < 0.38
 
 
 def test_metal_throws_streaks_over_its_own_slices_only():
@@ -154,16 +155,13 @@ def test_metal_throws_streaks_over_its_own_slices_only():
 
 
 def test_undrawn_organs_leave_the_ct_as_it_is():
-    for index in range(20):
-        partial = make_case(SEED, index, TINY, complete=False)
-        assert set(ORGAN_NAMES) - partial.drawn <= set(NOT_DRAWN)
-        for name in set(ORGAN_NAMES) - partial.drawn:
-            assert not inside(partial, name).any()
-        if partial.drawn != frozenset(ORGAN_NAMES):
-            whole = make_case(SEED, index, TINY)
-            assert np.array_equal(partial.ct.array, whole.ct.array)
-            return
-    pytest.fail("20 cases, and all of them complete")
+    partial = make_case(SEED, LACKING, TINY, complete=False)
+    whole = make_case(SEED, LACKING, TINY)
+    undrawn = set(ORGAN_NAMES) - partial.drawn
+    assert undrawn and undrawn <= set(NOT_DRAWN)
+    assert not any(inside(partial, name).any() for name in undrawn)
+    assert all(inside(whole, name).any() for name in undrawn)
+    assert np.array_equal(partial.ct.array, whole.ct.array)
 
 
 # A data set
@@ -172,20 +170,20 @@ def test_undrawn_organs_leave_the_ct_as_it_is():
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "phantom"
-    write_phantom(out, cases=9, seed=SEED, size=TINY, progress=False)
+    write_phantom(out, cases=5, seed=SEED, size=TINY, progress=False)
     return out
 
 
 def test_it_is_read_as_pddca_is(phantom: Path):
     dataset = open_dataset("phantom", phantom)
-    assert [len(dataset.splits[s]) for s in ("training", "validation", "test")] == [6, 1, 2]
-    for split, names in dataset.splits.items():
-        for name in names:
-            read = dataset.load(name)
-            made = make_case(SEED, int(name[-4:]), TINY, complete=split == "test")
-            assert np.array_equal(read.ct.array, made.ct.array)
-            assert np.array_equal(read.labels.array, made.labels.array)
-            assert same_grid(read.ct, made.ct)
+    assert [len(dataset.splits[s]) for s in ("training", "validation", "test")] == [3, 1, 1]
+    for split in ("training", "test"):
+        name = dataset.splits[split][0]
+        read, made = dataset.load(name), make_case(SEED, int(name[-4:]), TINY, split == "test")
+        assert np.array_equal(read.ct.array, made.ct.array)
+        assert np.array_equal(read.labels.array, made.labels.array)
+        assert read.drawn == made.drawn
+        assert same_grid(read.ct, made.ct)
 
 
 def test_only_drawn_organs_are_written_and_test_cases_are_complete(phantom: Path):
@@ -196,13 +194,13 @@ def test_only_drawn_organs_are_written_and_test_cases_are_complete(phantom: Path
         for case in names
     }
     assert all(written[case] == set(ORGAN_NAMES) for case in splits["test"])
-    for case in splits["training"]:
-        assert written[case] == make_case(SEED, int(case[-4:]), TINY, complete=False).drawn
+    lacking = make_case(SEED, LACKING, TINY, complete=False)
+    assert written[lacking.name] == lacking.drawn < set(ORGAN_NAMES)
 
 
 def test_writing_again_changes_nothing_and_restores_what_is_missing(phantom: Path):
     before = {path: path.stat().st_mtime_ns for path in phantom.rglob("*.nrrd")}
-    write_phantom(phantom, cases=9, seed=SEED, size=TINY, progress=False)
+    write_phantom(phantom, cases=5, seed=SEED, size=TINY, progress=False)
     assert {path: path.stat().st_mtime_ns for path in phantom.rglob("*.nrrd")} == before
 
 
@@ -226,7 +224,7 @@ def test_a_stopped_writing_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_another_phantom_or_other_files_are_refused(phantom: Path, tmp_path: Path):
-    for cases, seed, size in ((9, SEED + 1, TINY), (9, SEED, SMOKE), (10, SEED, TINY)):
+    for cases, seed, size in ((5, SEED + 1, TINY), (5, SEED, SMOKE), (6, SEED, TINY)):
         with pytest.raises(OrganNetError, match=r"phantom\.json.*another"):
             write_phantom(phantom, cases, seed, size, progress=False)
     (tmp_path / "thesis.txt").write_text("precious")

@@ -101,20 +101,21 @@ class Canvas:
         return value
 
 
+_CUBE = np.stack(np.meshgrid(*[(0.0, 0.5, 1.0)] * 3, indexing="ij"), -1).reshape(-1, 3)
+
+
 def voxel_box(grid: Grid, pose: Pose, solid: Shape) -> tuple[slice, slice, slice] | None:
     """Voxels of a grid that can hold a solid given in canonical mm; None where there are none."""
     low, high = solid.bounds
     if (low >= high).any():
         return None
-    corners = np.stack(
-        np.meshgrid(*(np.linspace(low[k], high[k], 3) for k in range(3)), indexing="ij"), -1
-    ).reshape(-1, 3)
-    where = pose.to_scanner(corners)[:, ::-1]
+    where = pose.to_scanner(low + _CUBE * (high - low))[:, ::-1]
+    lowest, highest = where.min(0), where.max(0)
     slices = []
     for k, (spacing, origin) in enumerate(zip(grid.spacing_mm, grid.origin_mm, strict=True)):
         margin = 3.0 / spacing + 1
-        first = max(int(np.floor((where[:, k].min() - origin) / spacing - margin)), 0)
-        last = int(np.ceil((where[:, k].max() - origin) / spacing + margin)) + 1
+        first = max(int(np.floor((lowest[k] - origin) / spacing - margin)), 0)
+        last = int(np.ceil((highest[k] - origin) / spacing + margin)) + 1
         last = min(last, grid.shape[k])
         if first >= last:
             return None

@@ -62,7 +62,7 @@ class Pose:
         """The inverse of `to_anatomy`, to some 0.1 mm, by fixed-point steps."""
         straight = np.array(self.scale)
         guess = points * straight @ self._rotation.T + np.array(self.shift)
-        for _ in range(4):
+        for _ in range(3):
             missed = points - self.to_anatomy(guess)
             guess = guess + missed * straight @ self._rotation.T
         return guess
