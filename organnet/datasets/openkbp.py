@@ -63,7 +63,7 @@ STRUCTURES = {
 TRAINING_FOLDER = "train-pats"
 TEST_FOLDER = "validation-pats"
 VALIDATION_EVERY = 12
-"""Training patients whose number is a multiple of this choose the best epoch: 16 of the 166."""
+"""Training is watched by the patients whose number is a multiple of this: 16 of the 166."""
 
 
 def open_openkbp(root: Path) -> Dataset:

@@ -40,7 +40,7 @@ TRAINING = _cases(
 ADDITIONAL = _cases("0329 0330 0427 0433 0441 0455 0457 0479")
 """Eight more training cases, without a mandible."""
 ON_SITE = _cases("0788 0806 0845 0857 0878")
-"""Test cases of the challenge's day itself; here they choose the best epoch."""
+"""Test cases of the challenge's day itself; here training is watched by them."""
 OFF_SITE = _cases("0555 0576 0598 0659 0661 0667 0669 0708 0727 0746")
 """The ten test cases whose results papers print."""
 
