@@ -83,6 +83,7 @@ def execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
             kernel_name="python3",
             progress_bar=False,
             stdout_file=sys.stdout,
+            extra_arguments=["--log-level=40"],  # errors: on loopback it warns of plain text
         )
     except PapermillExecutionError as error:
         raise _as_one_line(error, source.stem, unfinished) from error

@@ -132,11 +132,12 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 
 _DEMO: dict[str, dict[str, Any]] = {
     "model": {"width": 8},
-    "patches": {"spacing_mm": (2.5, 2.0, 2.0), "size": (48, 64, 64)},
+    "patches": {"spacing_mm": (2.5, 2.5, 2.5), "size": (48, 64, 64)},
     "training": {
         "epochs": 16,
         "steps": 50,
-        "drop_every": 11,
+        "learning_rate": 2e-3,
+        "drop_every": 12,
         "precision": "auto",
         "validate_every": 4,
         "train_on": ("training",),
@@ -146,9 +147,10 @@ _SMOKE: dict[str, dict[str, Any]] = {
     "model": {"width": 4},
     "patches": {"spacing_mm": (5.0, 5.0, 5.0), "size": (16, 32, 32)},
     "training": {
-        "epochs": 2,
-        "steps": 4,
-        "drop_every": 1,
+        "epochs": 3,
+        "steps": 20,
+        "learning_rate": 3e-3,  # sixty steps must show something
+        "drop_every": 2,
         "validate_every": 1,
         "train_on": ("training",),
     },
