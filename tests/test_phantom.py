@@ -108,6 +108,14 @@ def test_head_up_and_face_forward(index: int):
     assert centre_mm(case, "Chiasm")[0] > stem[0]
 
 
+@pytest.mark.parametrize("index", INDICES)
+def test_the_brain_stem_is_hidden_by_nothing_painted_after_it(index: int):
+    stem = inside(smoke(index), "BrainStem")
+    for part in stem[stem.any(axis=(1, 2))]:
+        y, x = np.argwhere(part).mean(0).round().astype(int)
+        assert part[y, x]
+
+
 def test_hu_are_those_of_a_head():
     case = smoke(1)
     hu, voxels = case.ct.array, case.ct.array.size

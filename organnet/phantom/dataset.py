@@ -47,7 +47,8 @@ def write_phantom(
 
     # Threads, since NumPy and zlib let go of the interpreter, and since they work in a notebook.
     quiet = None if progress else True  # None: quiet unless on a terminal
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # At most eight: a case of the paper's size takes 1 GB while it is painted.
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
         done = pool.map(write, missing)
         for _ in tqdm(done, "phantom", len(missing), unit="case", disable=quiet):
             pass

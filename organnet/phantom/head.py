@@ -143,7 +143,7 @@ def paint_orbits(canvas: Canvas, person: Person) -> None:
     outline = skin(person, -150)
     for side, letter in SIDES:
         cone = on_side(((32, -84, 26), (25, -62, 26), (15, -43, 24.5)), side)
-        canvas.paint(Tube(cone, (19.4, 14.4, 5.4)), t["cortex"])
+        canvas.paint(Tube(cone, (19.4, 14.4, 6.0)), t["cortex"])
         strut = on_side(((51, -79, 24), (47, -62, 20), (44, -50, 12)), side)
         canvas.paint(Tube(strut, (3.5, 3, 4), stretch=(1, 1, 2)), t["cortex"], (2, t["diploe"]))
         angles = np.linspace(0, 2 * np.pi, 13)
@@ -154,7 +154,7 @@ def paint_orbits(canvas: Canvas, person: Person) -> None:
         canvas.paint(Tube(on_side(rim, side), 2.7), t["cortex"], (1.6, t["diploe"]))
         fat = moved(cone, (0, -1, 0))
         fat = ((fat[0][0], fat[0][1] - 10, fat[0][2]), *fat)
-        canvas.paint(Tube(fat, (16, 18, 13, 3.6)) & outline, t["fat"])
+        canvas.paint(Tube(fat, (16, 18, 13, 4.6)) & outline, t["fat"])
         globe = tuple(
             float(c + p)
             for c, p in zip((30.5 * side, -79.5, 28), person.place["globe"], strict=True)
@@ -185,7 +185,7 @@ def _paint_nerve(canvas: Canvas, person: Person, globe: Point, side: int, letter
     back = np.linspace(0, 1, len(course))[:, None]
     course += (1 - back) ** 2 * (start - course[0]) + back**2 * (end - course[-1])
     radii = tuple(r * person.size[name] for r in anatomy.OPTIC_NERVE_RADII)
-    canal = Tube(tuple(map(tuple, course[4:7].tolist())), 4.0)
+    canal = Tube(tuple(map(tuple, course[4:7].tolist())), 4.6)
     canvas.paint(canal, person.tissue["cortex"], (1.0, person.tissue["fluid"]))
     nerve = Tube(tuple(map(tuple, course.tolist())), radii)
     cut = HalfSpace(tuple((end + np.array([0, -1.0, 0])).tolist()), (0, 1, 0))

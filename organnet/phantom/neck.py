@@ -81,7 +81,7 @@ def paint_spine(canvas: Canvas, person: Person) -> None:
     canvas.paint(Tube(((0, 2, -160), (0, 15, -190), (0, 40, -245)), 11), t["disc"])
     for number, z in enumerate(anatomy.VERTEBRAE, start=1):
         _paint_vertebra(canvas, person, number, z)
-    canal = tuple((0.0, spine_y(z) + 16.5, float(z)) for z in range(-40, -246, -15))
+    canal = tuple((0.0, spine_y(z) + 16.5, float(z)) for z in range(-54, -246, -15))
     canvas.paint(Tube(canal, 7.6, stretch=(1.5, 1, 1)), t["fluid"])
     canvas.paint(Tube(canal, 4.6, stretch=(1.35, 1, 1)), t["cord"])
 
