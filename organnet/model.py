@@ -3,18 +3,23 @@
 Shapes in the comments are channels x (z, y, x) for the paper's 48 x 256 x 256 patch and width 16.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from organnet.errors import OrganNetError
-from organnet.organs import CLASSES
+from organnet.organs import BACKGROUND, CLASSES
 from organnet.settings import ModelSettings
 
 FLAT = (1, 3, 3)  # the 2D convolution at full in-plane resolution
 CUBE = (3, 3, 3)
 IN_PLANE = (1, 2, 2)  # strides, z y x
 ISOTROPIC = (2, 2, 2)
+PRIOR = 0.95
+"""Probability of background before training (ours). The focal loss's own paper (Lin et al., ICCV
+2017) starts so, lest the many voxels of background drown the first hundreds of steps."""
 
 
 class OrganNet(nn.Module):
@@ -64,6 +69,8 @@ class OrganNet(nn.Module):
         self.row_15 = flat_block(2 * w, 2 * w)  # concat 1: 32 -> 32 x (48, 256, 256)
         self.row_16 = nn.Conv3d(2 * w, CLASSES, 1)  # 10 x (48, 256, 256)
         self.apply(initialise)
+        with torch.no_grad():
+            self.row_16.bias[BACKGROUND] = math.log(PRIOR / ((1 - PRIOR) / (CLASSES - 1)))
         self.to(memory_format=torch.channels_last_3d)  # same numbers, a third faster on a CPU
 
     def forward(self, patch: Float[Tensor, "b 1 z y x"]) -> Float[Tensor, "b 10 z y x"]:

@@ -46,7 +46,7 @@ class PatchSettings:
     )  # PDDCA's median slices; about its pixel
     size: tuple[int, int, int] = (48, 256, 256)  # [paper]
     hu_window: tuple[float, float] = (-200.0, 400.0)  # fat to cancellous bone, mapped to [-1, 1]
-    organ_share: float = 0.7  # this share of patches is centred on a voxel of a random drawn organ
+    organ_share: float = 0.9  # this share of patches is centred on a voxel of a random drawn organ
     flip_share: float = 0.5  # left-right flips, organs swapped with them
     rotation_degrees: float = 10.0
     scale_share: float = 0.15  # spacing varies by this share either way
@@ -132,14 +132,14 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 
 _DEMO: dict[str, dict[str, Any]] = {
     "model": {"width": 8},
-    "patches": {"spacing_mm": (2.5, 2.5, 2.5), "size": (48, 64, 64)},
+    "patches": {"spacing_mm": (2.5, 2.5, 2.5), "size": (32, 48, 48)},
     "training": {
-        "epochs": 16,
-        "steps": 50,
+        "epochs": 15,
+        "steps": 120,
         "learning_rate": 2e-3,
-        "drop_every": 12,
+        "drop_every": 11,
         "precision": "auto",
-        "validate_every": 4,
+        "validate_every": 5,
         "train_on": ("training",),
     },
 }
@@ -163,7 +163,10 @@ _PROFILE_CHANGES: dict[str, dict[str, dict[str, Any]]] = {
 }
 # OpenKBP's pixels are about 3.9 mm: a finer grid would invent detail.
 _DATASET_CHANGES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
-    ("openkbp", "demo"): {"patches": {"spacing_mm": (2.5, 3.0, 3.0)}},
+    ("openkbp", "demo"): {
+        "patches": {"spacing_mm": (2.5, 3.0, 3.0), "size": (48, 64, 64)},
+        "training": {"steps": 60},
+    },
     ("openkbp", "paper"): {"patches": {"spacing_mm": (2.5, 3.0, 3.0), "size": (48, 96, 96)}},
 }
 
