@@ -4,12 +4,13 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from organnet.phantom import PhantomSize, make_case
 from organnet.prepared import prepare
 from organnet.settings import make_settings
 from organnet.training import train, validation_scores
-from organnet.weights import load_network
+from organnet.weights import fast_precision, load_network
 
 
 def test_one_case_is_learnt_by_heart(tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ def test_one_case_is_learnt_by_heart(tmp_path: Path) -> None:
         patches=dataclasses.replace(
             base.patches,
             spacing_mm=(3.0, 3.0, 3.0),
-            size=(32, 40, 40),
+            size=(24, 32, 32),
             organ_share=1.0,
             flip_share=0.0,
             rotation_degrees=0.0,
@@ -32,7 +33,13 @@ def test_one_case_is_learnt_by_heart(tmp_path: Path) -> None:
             noise_hu=0.0,
         ),
         training=dataclasses.replace(
-            base.training, epochs=4, steps=100, learning_rate=3e-3, drop_every=3
+            base.training,
+            epochs=4,
+            steps=100,
+            learning_rate=3e-3,
+            drop_every=3,
+            validate_every=4,
+            precision=fast_precision(torch.device("cpu")),
         ),
         inference=dataclasses.replace(base.inference, overlap=0.5),
     )
