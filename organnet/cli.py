@@ -101,10 +101,13 @@ def evaluate(
 ) -> None:
     """Score predictions against references: DSC, HD95 and surface DSC per case and organ."""
     from organnet.evaluation import evaluate as score
-    from organnet.evaluation import summarise, table_text, write_metrics
+    from organnet.evaluation import match_cases, summarise, table_text, write_metrics
 
     table = score(prediction, reference)
     write_metrics(table, out)
+    unmatched = match_cases(prediction, reference).unmatched
+    if unmatched:
+        print(f"on one side only, not scored: {', '.join(unmatched)}", file=sys.stderr)
     print(table_text(summarise(table)))
 
 
