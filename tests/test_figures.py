@@ -34,11 +34,8 @@ def a_case(name="tiny", labels=range(1, 10), direction=None):
         array[8:16, 20:28, 6 * label : 6 * label + 4] = label
     ct = np.full(array.shape, -1000, np.int16)
     ct[2:-2, 4:-4, 3:-3] = 40
-    grid = (
-        Volume(ct, SPACING_MM)
-        if direction is None
-        else Volume(ct, SPACING_MM, (0.0,) * 3, direction)
-    )
+    identity = direction is None
+    grid = Volume(ct, SPACING_MM) if identity else Volume(ct, SPACING_MM, (0.0,) * 3, direction)
     drawn = frozenset(organ.name for organ in ORGANS if organ.label in labels)
     return Case(name, grid, grid.with_array(array), drawn)
 
