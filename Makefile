@@ -26,7 +26,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 reproduce: $(INSTALLED) ## the paper's experiment on the embedded data, end to end
-	$(VENV)/bin/organnet reproduce --dataset phantom --data data/phantom --profile demo --out runs/phantom-demo
+	$(VENV)/bin/organnet reproduce --dataset phantom --data data/phantom-demo --profile demo --out runs/phantom-demo
 
 # Tests and smoke runs are too small for two threads, which would only wait for each other.
 test notebooks: export OMP_NUM_THREADS = 1

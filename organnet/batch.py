@@ -8,8 +8,9 @@ from tqdm import tqdm
 from organnet.datasets.case import subfolders
 from organnet.datasets.pddca import IMAGE
 from organnet.errors import OrganNetError
+from organnet.evaluation import case_name
 from organnet.files import make_folder
-from organnet.inference import predict
+from organnet.inference import Prediction, predict
 from organnet.volume import read_ct, write_volume
 from organnet.weights import load_network
 
@@ -27,9 +28,7 @@ def segment(inputs: list[Path], weights: list[Path], out: Path, deep: bool) -> i
     for name, path in tqdm(images.items(), unit="case", disable=None):
         try:
             prediction = predict(networks, read_ct(path), deep)
-            if prediction.entropy is not None:
-                write_volume(prediction.entropy, out / f"{name}_entropy.nrrd")
-            write_volume(prediction.labels, out / f"{name}.nrrd")
+            write_prediction(prediction, out, name)
         except OrganNetError as error:
             if len(images) == 1:
                 raise
@@ -42,6 +41,18 @@ def segment(inputs: list[Path], weights: list[Path], out: Path, deep: bool) -> i
     return len(failures)
 
 
+def write_prediction(prediction: Prediction, out: Path, name: str) -> None:
+    """Write OUT/NAME.nrrd, and OUT/NAME_entropy.nrrd where there is one: both or neither."""
+    entropy = out / f"{name}_entropy.nrrd"
+    if prediction.entropy is not None:
+        write_volume(prediction.entropy, entropy)
+    try:
+        write_volume(prediction.labels, out / f"{name}.nrrd")
+    except OrganNetError:
+        entropy.unlink(missing_ok=True)
+        raise
+
+
 def find_images(inputs: list[Path]) -> dict[str, Path]:
     """CT files by case name: a file itself, a case folder's img.nrrd, or those of its cases.
 
@@ -50,7 +61,8 @@ def find_images(inputs: list[Path]) -> dict[str, Path]:
     images: dict[str, Path] = {}
     for given in inputs:
         for path in _images_of(given):
-            name = path.parent.name if path.name == IMAGE else path.name.split(".")[0]
+            path = path.resolve()
+            name = path.parent.name if path.name == IMAGE else case_name(path)
             if name in images:
                 raise OrganNetError(
                     f"{images[name]} and {path} are both called {name}: segment them one at a time"

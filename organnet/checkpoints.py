@@ -5,13 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
-from safetensors.torch import save_file
 
-from organnet.errors import OrganNetError
-from organnet.files import atomic_path
+from organnet.errors import OrganNetError, RunError
 from organnet.settings import Settings
+from organnet.tensors import load_tensors, save_tensors
 from organnet.weights import load_state
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -47,7 +45,15 @@ class TrainingState:
 
 
 def save_checkpoint(path: Path, state: TrainingState, settings: Settings) -> None:
-    """Write the state, whole or not at all."""
+    """Write the state, whole or not at all.
+
+    Raises RunError where the last step has left weights that are not finite.
+    """
+    if not all(torch.isfinite(parameter).all() for parameter in state.model.parameters()):
+        raise RunError(
+            f"the weights are not finite in epoch {state.clock.epoch + 1}; the last good "
+            "checkpoint is kept: lower the learning rate or train in float32"
+        )
     tensors = {f"model.{key}": value for key, value in state.model.state_dict().items()}
     for index, moments in state.optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": value for key, value in moments.items()}
@@ -56,8 +62,7 @@ def save_checkpoint(path: Path, state: TrainingState, settings: Settings) -> Non
         "clock": json.dumps(vars(state.clock)),
         "scaler": json.dumps(state.scaler.state_dict()),
     }
-    with atomic_path(path) as temporary:
-        save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, about)
+    save_tensors(path, tensors, about)
 
 
 def load_checkpoint(path: Path, state: TrainingState, settings: Settings) -> None:
@@ -67,16 +72,12 @@ def load_checkpoint(path: Path, state: TrainingState, settings: Settings) -> Non
     """
     if not path.exists():
         return
+    tensors, about = load_tensors(path)
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            about = file.metadata()
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         trained_with = json.loads(about["settings"])
         clock, scaler = json.loads(about["clock"]), json.loads(about["scaler"])
-    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise OrganNetError(
-            f"{path} is not a whole checkpoint: delete it to start again"
-        ) from error
+    except (KeyError, ValueError) as error:
+        raise OrganNetError(f"{path} is no checkpoint: delete it to start again") from error
     if trained_with != settings.to_dict():
         raise OrganNetError(
             f"{path} was trained with other settings: choose another --out, or delete it"

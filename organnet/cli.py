@@ -13,6 +13,8 @@ import typer
 from organnet.errors import OrganNetError, RunError
 from organnet.settings import PROFILES, VARIANTS
 
+INTERRUPTED = 130  # what typer makes of Ctrl-C
+
 app = typer.Typer(
     help="OrganNet2.5D: nine organs at risk in head-and-neck CT. Not a medical device.",
     no_args_is_help=True,
@@ -51,7 +53,7 @@ def training(
     dataset: DatasetName = "phantom",
     data: DataFolder = None,
     profile: Profile = "demo",
-    variant: Annotated[str, typer.Option(help=", ".join(VARIANTS))] = "organnet",
+    variant: Annotated[str | None, typer.Option(help=", ".join(VARIANTS))] = None,
     every: Annotated[bool, typer.Option("--all", help="every variant, one after another")] = False,
     out: OutFolder = None,
     seed: Seed = 0,
@@ -59,8 +61,10 @@ def training(
     """Train one variant, or all of them in folders of their own. Goes on where it stopped."""
     from organnet.experiment import open_run, project_root, train_run
 
+    if every and variant:
+        raise OrganNetError("--all trains every variant: leave --variant out")
     if not every:
-        run = open_run(dataset, profile, data, out, variant, seed)
+        run = open_run(dataset, profile, data, out, variant or "organnet", seed)
         train_run(run)
         print(f"weights: {run.folder / 'weights.safetensors'}")
         return
@@ -135,8 +139,10 @@ def main() -> None:
         _leave(error, 1)
     except OrganNetError as error:
         _leave(error, 2)
-    except KeyboardInterrupt:
-        _leave("stopped: run the same command to go on", 1)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _leave("stopped: run the same command to go on", 1)
+        raise
 
 
 def _leave(message: object, code: int) -> None:

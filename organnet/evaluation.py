@@ -210,13 +210,15 @@ def _label_maps(path: Path) -> dict[str, Path]:
     if not path.exists():
         raise OrganNetError(f"{path} does not exist: give a label map or a folder of cases")
     if not _holds_many(path):
-        return {_case_name(path): path}
+        return {case_name(path): path}
     found: dict[str, Path] = {}
     for child in sorted(path.iterdir()):
         is_file = child.name.lower().endswith(tuple(IMAGE_FORMATS))
         if child.name.startswith(".") or not (is_file or (child / STRUCTURES).is_dir()):
             continue
-        name = _case_name(child)
+        if case_name(child).endswith("_entropy"):  # beside a prediction of `inference --deep`
+            continue
+        name = case_name(child)
         if name in found:
             raise OrganNetError(f"{found[name]} and {child} are one case twice: remove one")
         found[name] = child
@@ -228,7 +230,8 @@ def _label_maps(path: Path) -> dict[str, Path]:
     return found
 
 
-def _case_name(path: Path) -> str:
+def case_name(path: Path) -> str:
+    """Name of a case folder, or of an image file without its suffix."""
     path = path.resolve()
     suffixes = [suffix for suffix in IMAGE_FORMATS if path.name.lower().endswith(suffix)]
     return path.name if path.is_dir() or not suffixes else path.name[: -len(suffixes[-1])]

@@ -4,10 +4,12 @@ Each stage makes sure of the one before it and returns at once where its own wor
 notebook can be opened alone and a stopped job goes on where it was.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
 import platform
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,8 @@ from organnet.weights import WEIGHTS_NAME, fast_precision, load_network, pick_de
 
 PHANTOM_CASES = {"smoke": 6, "demo": 36, "paper": 48}
 PHANTOM_SEED = 0
+METRICS_NAME = "metrics.csv"
+SUMMARY_NAME = "summary.json"
 RECORDED = ("torch", "numpy", "scipy", "pandas", "SimpleITK", "safetensors", "papermill")
 
 
@@ -50,12 +54,12 @@ class Run:
     @property
     def metrics(self) -> pd.DataFrame:
         """metrics.csv as a table."""
-        return read_metrics(self.folder / "metrics.csv")
+        return read_metrics(self.folder / METRICS_NAME)
 
     @property
     def summary(self) -> dict:
         """summary.json."""
-        return read_json(self.folder / "summary.json")
+        return read_json(self.folder / SUMMARY_NAME)
 
     def prediction_path(self, case_name: str) -> Path:
         """Where the label map predicted for a case lies."""
@@ -78,8 +82,8 @@ def open_run(
 ) -> Run:
     """Create a run, or come back to it.
 
-    `data` defaults to data/DATASET in the repository and `out` to runs/DATASET-PROFILE. The phantom
-    is painted into `data` where it is not there yet.
+    `data` defaults to data/DATASET in the repository (data/phantom-PROFILE for the phantom), `out`
+    to runs/DATASET-PROFILE. The phantom is painted into `data` where no phantom is there yet.
 
     Raises OrganNetError for an unknown name, faulty data, a folder that cannot be written, or a
     folder that holds a run of other settings or data.
@@ -89,16 +93,31 @@ def open_run(
     if settings.training.precision == "auto":
         training = dataclasses.replace(settings.training, precision=fast_precision(pick_device()))
         settings = dataclasses.replace(settings, training=training)
-    folder = Path(out) if out else project_root() / "runs" / f"{dataset}-{profile}"
+    folder = Path(out) if out else project_root() / "runs" / default_name(settings)
     make_folder(folder)
-    cases = open_data(dataset, profile, data)
-    content = describe_run(settings, cases)
+    try:
+        cases = open_data(dataset, profile, data)
+        content = describe_run(settings, cases)
+    except OrganNetError:
+        with contextlib.suppress(OSError):  # not empty: a run that was there before
+            folder.rmdir()
+        raise
     path = folder / "settings.json"
     if path.exists():
         _refuse_another_run(path, content)
+    elif any(folder.glob("*.safetensors")):
+        raise OrganNetError(f"{folder} holds weights but no settings.json: choose another --out")
     else:
         write_json(path, content)
     return Run(folder, settings, cases)
+
+
+def default_name(settings: Settings) -> str:
+    """Name of a run's folder: data set and profile; variant and seed where they are not usual."""
+    name = f"{settings.dataset}-{settings.profile}"
+    if settings.variant != "organnet":
+        name += f"-{settings.variant}"
+    return name if settings.training.seed == 0 else f"{name}-seed{settings.training.seed}"
 
 
 def open_data(dataset: str, profile: str, data: Path | str | None) -> Dataset:
@@ -109,7 +128,7 @@ def open_data(dataset: str, profile: str, data: Path | str | None) -> Dataset:
     choose("dataset", dataset, DATASETS)
     name = f"phantom-{profile}" if dataset == "phantom" else dataset
     root = Path(data) if data else project_root() / "data" / name
-    if dataset == "phantom":
+    if dataset == "phantom" and not (root / "splits.json").is_file():
         write_phantom(root, PHANTOM_CASES[profile], PHANTOM_SEED, SIZES[profile])
     return open_dataset(dataset, root)
 
@@ -147,20 +166,41 @@ def prepared_cases(run: Run, splits: tuple[str, ...]) -> list[PreparedCase]:
 
 def train_run(run: Run) -> None:
     """Train, or go on training, until the run has weights."""
+    if (run.folder / WEIGHTS_NAME).exists():
+        return
+    for stale in ("predictions", "deep"):  # of weights that somebody has deleted
+        shutil.rmtree(run.folder / stale, ignore_errors=True)
+    for stale in (METRICS_NAME, SUMMARY_NAME):
+        (run.folder / stale).unlink(missing_ok=True)
+    training = prepared_cases(run, run.settings.training.train_on)
+    train(run.folder, run.settings, training, prepared_cases(run, ("validation",)))
+
+
+def check_cases(run: Run) -> None:
+    """Read every case before anything long begins; what is read for training is kept prepared.
+
+    Raises OrganNetError where a case is faulty, or there are none to train on or to test.
+    """
+    for split in ("training", "test"):
+        if not run.dataset.splits[split]:
+            raise OrganNetError(f"{run.dataset.root} has no {split} cases: see data/README.md")
     if not (run.folder / WEIGHTS_NAME).exists():
-        training = prepared_cases(run, run.settings.training.train_on)
-        train(run.folder, run.settings, training, prepared_cases(run, ("validation",)))
+        prepared_cases(run, ("training", "validation"))
+        for name in tqdm(run.dataset.splits["test"], "reading", unit="case", disable=None):
+            run.dataset.load(name)
 
 
 def evaluate_run(run: Run) -> pd.DataFrame:
     """Segment and score every test case; leave predictions/, metrics.csv and summary.json.
 
-    Raises OrganNetError where the data set has no test case.
+    Raises OrganNetError where the data set has no test case, or no organ is drawn in any.
     """
-    train_run(run)
     names = run.dataset.splits["test"]
     if not names:
-        raise OrganNetError(f"{run.dataset.root} has no test cases: list some in splits.json")
+        raise OrganNetError(f"{run.dataset.root} has no test cases: see data/README.md")
+    train_run(run)
+    if (run.folder / METRICS_NAME).exists() and (run.folder / SUMMARY_NAME).exists():
+        return run.metrics
     network = load_network(run.folder)
     scores = {}
     for name in tqdm(names, "test cases", unit="case", disable=None):
@@ -171,8 +211,12 @@ def evaluate_run(run: Run) -> pd.DataFrame:
         predicted = read_volume(path).array
         scores[name] = score_case(case.labels.array, predicted, case.labels.spacing_mm, case.drawn)
     table = metrics_table(scores)
-    write_metrics(table, run.folder / "metrics.csv")
-    write_json(run.folder / "summary.json", summarise(table))
+    if table["dsc"].isna().all():
+        raise OrganNetError(
+            f"{run.dataset.root} has no organ drawn in any test case: nothing to score"
+        )
+    write_metrics(table, run.folder / METRICS_NAME)
+    write_json(run.folder / SUMMARY_NAME, summarise(table))
     return table
 
 

@@ -73,9 +73,14 @@ def read_json(path: Path) -> dict:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file's bytes, as hex; raises OrganNetError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise OrganNetError(
+            f"{path} cannot be read ({error.strerror}): check its permissions"
+        ) from error
 
 
 def _cannot_write(path: Path, error: OSError) -> OrganNetError:

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors
+import torch
 from jaxtyping import Bool, Int16, UInt8
-from safetensors.numpy import save_file
 
 from organnet.datasets import Case
-from organnet.files import atomic_path
 from organnet.grids import grid_size, resize, resize_labels
 from organnet.head import head_box
 from organnet.organs import CLASSES, ORGANS
+from organnet.tensors import load_tensors, save_tensors
 from organnet.volume import to_lps
 
 
@@ -67,7 +66,7 @@ def prepare_all(
     spacing_mm: tuple[float, float, float],
     folder: Path,
 ) -> list[PreparedCase]:
-    """Prepare each case once: the next call reads it from `folder`, memory-mapped.
+    """Prepare each case once: the next call reads it from `folder`.
 
     The folder belongs to one data set and one spacing; a case made at another spacing is made anew.
     """
@@ -83,17 +82,16 @@ def prepare_all(
 
 
 def _write(case: PreparedCase, wanted_mm: tuple[float, float, float], path: Path) -> None:
-    # safetensors writes memory as it lies: a transposed array would be read back scrambled
-    arrays = {key: np.ascontiguousarray(getattr(case, key)) for key in ("ct", "labels", "drawn")}
+    arrays = {"ct": case.ct, "labels": case.labels, "drawn": case.drawn}
     about = {"name": case.name, "spacing_mm": case.spacing_mm, "wanted_mm": wanted_mm}
-    with atomic_path(path) as temporary:
-        save_file(arrays, temporary, metadata={"case": json.dumps(about)})
+    tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
+    save_tensors(path, tensors, {"case": json.dumps(about)})
 
 
 def _read(path: Path, wanted_mm: tuple[float, float, float]) -> PreparedCase | None:
-    with safetensors.safe_open(path, "np") as file:
-        about = json.loads(file.metadata()["case"])
-        if tuple(about["wanted_mm"]) != wanted_mm:
-            return None
-        arrays = {key: file.get_tensor(key) for key in ("ct", "labels", "drawn")}
+    tensors, metadata = load_tensors(path)
+    about = json.loads(metadata["case"])
+    if tuple(about["wanted_mm"]) != wanted_mm:
+        return None
+    arrays = {key: tensor.numpy() for key, tensor in tensors.items()}
     return PreparedCase(name=about["name"], spacing_mm=tuple(about["spacing_mm"]), **arrays)

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import papermill
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from organnet.errors import OrganNetError, RunError
 from organnet.evaluation import table_text
-from organnet.experiment import Run, open_run, project_root
+from organnet.experiment import Run, check_cases, open_run, project_root
+from organnet.files import make_folder
 
 NOTEBOOKS = ("01_exploration", "02_training", "03_evaluation", "04_figures")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -25,6 +27,7 @@ def reproduce(
     and cell where one fails or is stopped; the same command then goes on from there.
     """
     run = open_run(dataset, profile, data, out, seed=seed)
+    check_cases(run)
     parameters = {
         "dataset": dataset,
         "data": str(run.dataset.root.resolve()),
@@ -48,7 +51,8 @@ def reproduce(
 def report(run: Run) -> str:
     """The table of nine organs and the paths of the figures, to end a terminal session with."""
     figures = sorted((run.folder / "figures").glob("*.png"))
-    return "\n".join([table_text(run.summary), "", "Figures:", *(f"  {path}" for path in figures)])
+    table = table_text(run.summary, paper=run.dataset.name == "pddca")
+    return "\n".join([table, "", "Figures:", *(f"  {path}" for path in figures)])
 
 
 def notebook_folder() -> Path:
@@ -73,7 +77,7 @@ def refuse_unknown_parameters(notebook: Path, parameters: dict[str, Any]) -> Non
 
 def execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
     """Execute one notebook; `target` appears only when it ran to its end."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     unfinished = target.with_name(f"{target.stem}.unfinished.ipynb")
     try:
         papermill.execute_notebook(
@@ -87,11 +91,18 @@ def execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
         )
     except PapermillExecutionError as error:
         raise _as_one_line(error, source.stem, unfinished) from error
+        unfinished.replace(target)
     except KeyboardInterrupt as error:
         raise RunError(
             f"stopped in {source.stem}, nothing is lost: run the same command to go on"
         ) from error
-    unfinished.replace(target)
+    except DeadKernelError as error:
+        raise RunError(
+            f"the kernel of {source.stem} died, perhaps for want of memory: run the same command "
+            "to go on"
+        ) from error
+    except OSError as error:
+        raise OrganNetError(f"cannot write {target} ({error.strerror}): free some space") from error
 
 
 def _as_one_line(error: PapermillExecutionError, name: str, seen: Path) -> OrganNetError:

@@ -81,11 +81,19 @@ def train(
 
 def start_state(settings: Settings, device: torch.device) -> TrainingState:
     """A network initialised from the seed, and an optimiser that has not moved."""
+    precision = settings.training.precision
+    if precision == "float16" and device.type == "cpu":
+        raise OrganNetError("float16 trains on a GPU only: choose bfloat16 or float32")
     torch.manual_seed(settings.training.seed)
     torch.backends.cudnn.deterministic = True
     model = OrganNet(settings.model).to(device)
+    size = settings.patches.size
+    if any(n % multiple for n, multiple in zip(size, model.patch_multiple, strict=True)):
+        raise OrganNetError(
+            f"patches of {size} voxels cannot be pooled: choose multiples of {model.patch_multiple}"
+        )
     optimiser = torch.optim.Adam(model.parameters(), settings.training.learning_rate)
-    scaler = torch.amp.GradScaler(device.type, enabled=settings.training.precision == "float16")
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
     return TrainingState(model, optimiser, scaler, Clock())
 
 

@@ -4,14 +4,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors
 import torch
-from safetensors.torch import save_file
 
 from organnet.errors import OrganNetError
-from organnet.files import atomic_path
 from organnet.model import OrganNet
 from organnet.settings import Settings
+from organnet.tensors import load_tensors, save_tensors
 
 WEIGHTS_NAME = "weights.safetensors"
 
@@ -26,12 +24,7 @@ class Network:
 
 def save_weights(path: Path, model: OrganNet, settings: Settings) -> None:
     """Write the weights and the settings, whole or not at all."""
-    with atomic_path(path) as temporary:
-        save_file(
-            {key: value.contiguous() for key, value in model.state_dict().items()},
-            temporary,
-            metadata={"settings": json.dumps(settings.to_dict())},
-        )
+    save_tensors(path, model.state_dict(), {"settings": json.dumps(settings.to_dict())})
 
 
 def load_network(run_or_file: Path, device: torch.device | None = None) -> Network:
@@ -43,19 +36,13 @@ def load_network(run_or_file: Path, device: torch.device | None = None) -> Netwo
     path = run_or_file / WEIGHTS_NAME if run_or_file.is_dir() else run_or_file
     if not path.is_file():
         raise OrganNetError(f"no weights at {path}: name a finished run's folder or a weights file")
+    state, about = load_tensors(path)
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})["settings"])
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except KeyError as error:
+        settings = Settings.from_dict(json.loads(about["settings"]))
+    except (KeyError, ValueError) as error:
         raise OrganNetError(
             f"{path} carries no settings: use a weights file that organnet has written"
         ) from error
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise OrganNetError(
-            f"{path} is not a whole safetensors file: fetch or train it again"
-        ) from error
-    settings = Settings.from_dict(about)
     model = OrganNet(settings.model)
     load_state(model, state, path)
     return Network(model.eval().to(device or pick_device()), settings)

@@ -167,13 +167,10 @@ def test_bad_data_is_refused_before_anything_is_trained(
 def test_folders_that_are_missing_or_empty(tmp_path: Path) -> None:
     for data in (tmp_path / "absent", tmp_path):
         for name in ("pddca", "openkbp"):
-            line = complaint(
-                organnet(
-                    *("reproduce", "--dataset", name, "--data", data),
-                    *("--profile", "smoke", "--out", tmp_path.parent / "never"),
-                )
-            )
-            assert str(data) in line
+            out = tmp_path.parent / "never"
+            words = ("--dataset", name, "--data", data, "--profile", "smoke", "--out", out)
+            assert str(data) in complaint(organnet("reproduce", *words))
+            assert not out.exists()
 
 
 def test_unknown_names_are_answered_with_the_valid_ones(tmp_path: Path) -> None:
@@ -229,6 +226,35 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch)
         full.write("x" * 100_000)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["log.csv"]
+
+
+def test_weights_on_a_full_disk_are_one_line_and_leave_nothing(smoke_run: Run, tmp_path: Path):
+    """The largest file a process may write stands for the disk: 20 kB, less than the weights."""
+    limited = """
+import resource, signal, sys
+from organnet.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+main()
+"""
+    out = tmp_path / "run"
+    words = ("training", "--profile", "smoke", "--data", smoke_run.dataset.root, "--out", out)
+    result = subprocess.run(
+        [sys.executable, "-c", limited, *map(str, words)], capture_output=True, text=True
+    )
+    assert "cannot write" in complaint(result)
+    assert {path.name for path in out.rglob("*") if path.is_file()} == {"settings.json"}
+
+
+def test_all_and_one_variant_contradict(tmp_path: Path) -> None:
+    line = complaint(organnet("training", "--all", "--variant", "unet", "--out", tmp_path / "run"))
+    assert "leave --variant out" in line
+
+
+def test_weights_without_settings_are_not_reused(smoke_run: Run, tmp_path: Path) -> None:
+    shutil.copy(smoke_run.folder / "weights.safetensors", tmp_path)
+    words = ("training", "--profile", "smoke", "--data", smoke_run.dataset.root)
+    assert "no settings.json" in complaint(organnet(*words, "--out", tmp_path))
 
 
 def test_a_run_of_other_settings_is_not_overwritten(smoke_run: Run) -> None:

@@ -43,7 +43,7 @@ def test_the_run_holds_what_was_promised(finished) -> None:
     assert len(settings["data"]["sha256"]) == 64
     assert "git_commit" in settings
     metrics = pd.read_csv(out / "metrics.csv")
-    assert list(metrics.columns) == METRIC_COLUMNS
+    assert tuple(metrics.columns) == METRIC_COLUMNS
     assert set(metrics["organ"]) == set(ORGAN_NAMES)
     assert set(metrics["case"]) == set(settings["data"]["cases"]["test"])
     assert read_json(out / "summary.json")

@@ -50,8 +50,12 @@ def write_phantom(
     # At most eight: a case of the paper's size takes 1 GB while it is painted.
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
         done = pool.map(write, missing)
-        for _ in tqdm(done, "phantom", len(missing), unit="case", disable=quiet):
-            pass
+        try:
+            for _ in tqdm(done, "phantom", len(missing), unit="case", disable=quiet):
+                pass
+        except BaseException:  # Ctrl-C above all: finish the cases under way, start no other
+            pool.shutdown(cancel_futures=True)
+            raise
     write_json(out / "splits.json", {name: list(names) for name, names in splits.items()})
 
 
