@@ -87,11 +87,12 @@ def execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
             kernel_name="python3",
             progress_bar=False,
             stdout_file=sys.stdout,
-            extra_arguments=["--log-level=40"],  # errors: on loopback it warns of plain text
+            # of loopback it warns, and of a stop it logs a traceback; errors come by papermill
+            extra_arguments=["--log-level=50"],
         )
+        unfinished.replace(target)
     except PapermillExecutionError as error:
         raise _as_one_line(error, source.stem, unfinished) from error
-        unfinished.replace(target)
     except KeyboardInterrupt as error:
         raise RunError(
             f"stopped in {source.stem}, nothing is lost: run the same command to go on"
