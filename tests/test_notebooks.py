@@ -81,5 +81,5 @@ def test_runs_elsewhere_with_a_parameter_changed(name: str, elsewhere: Path):
     ]
     done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    settings = read_json(elsewhere / "runs" / "phantom-smoke" / "settings.json")["settings"]
+    settings = read_json(elsewhere / "runs" / "phantom-smoke-seed1" / "settings.json")["settings"]
     assert settings["training"]["seed"] == 1

@@ -149,7 +149,7 @@ def test_a_checkpoint_of_other_settings_is_refused(undisturbed: Path) -> None:
 def test_a_truncated_checkpoint_is_refused(undisturbed: Path, tmp_path: Path) -> None:
     whole = (undisturbed / CHECKPOINT_NAME).read_bytes()
     (tmp_path / CHECKPOINT_NAME).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(OrganNetError, match="not a whole checkpoint"):
+    with pytest.raises(OrganNetError, match="not a whole safetensors file"):
         train(tmp_path, settings(), CASES, [])
 
 

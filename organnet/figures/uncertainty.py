@@ -27,8 +27,10 @@ MOST_NATS = float(np.log(CLASSES))
 ERRORS = (("missed", "#35d0ff"), ("added", "#ff6a3d"), ("another organ", "#ffe066"))
 """Kinds of wrong voxel, 1 to 3, and their colours."""
 
-GAP_MM, BAR_MM, TOP_MM, FOOT_MM = 1.5, 14.5, 5.0, 10.0
+GAP_MM, BAR_MM, TOP_MM, FOOT_MM = 1.5, 14.5, 5.0, 14.0
 """Paper between panels, for the colour bar, for titles and for legends."""
+AROUND_MM = 45.0
+"""Shown around the organs, drawn or found."""
 
 
 @printed
@@ -50,6 +52,8 @@ def entropy_and_error(
         spacing_mm: distance of rows, and of columns.
         hu_window: HU shown black and white.
     """
+    near = _near_organs((reference, prediction), spacing_mm)
+    ct, entropy, reference, prediction = (a[near] for a in (ct, entropy, reference, prediction))
     high, wide = Slice("axial", ct, spacing_mm).size_mm
     panel_mm = (DOUBLE_MM - 2 * GAP_MM - BAR_MM) / 3
     height_mm = panel_mm * high / wide
@@ -76,14 +80,28 @@ def entropy_and_error(
     organ_legend(figure, shown, True, True, loc="upper left", bbox_to_anchor=(0.0, below))
     figure.legend(
         handles=[Patch(facecolor=colour, label=kind) for kind, colour in ERRORS],
-        loc="upper right",
-        bbox_to_anchor=(1.0, below),
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1 / total_mm),
         ncols=3,
         handlelength=1.2,
         columnspacing=1.2,
         borderpad=0,
     )
     return figure
+
+
+def _near_organs(
+    label_maps: tuple[UInt8[np.ndarray, "y x"], ...], spacing_mm: tuple[float, float]
+) -> tuple[slice, slice]:
+    """Rows and columns within AROUND_MM of an organ; all of them where there is none."""
+    organs = np.any([(labels > 0) & (labels != UNKNOWN) for labels in label_maps], axis=0)
+    ranges = []
+    for axis, mm in enumerate(spacing_mm):
+        at = np.flatnonzero(organs.any(axis=1 - axis))
+        margin = round(AROUND_MM / mm)
+        first, last = (at[0], at[-1]) if at.size else (0, organs.shape[axis])
+        ranges.append(slice(max(0, int(first) - margin), int(last) + margin + 1))
+    return ranges[0], ranges[1]
 
 
 def _draw_entropy(
