@@ -61,7 +61,7 @@ def train(
             set_rate(state.optimiser, plan, clock.epoch)
             started = time.monotonic() - clock.seconds
             for batch in _batches(training, settings, clock):
-                _step(state, batch, settings, device)
+                train_step(state, batch, settings, device)
                 clock.seconds = time.monotonic() - started
                 bar.set_postfix_str(_progress(clock), refresh=False)
                 bar.update()
@@ -156,7 +156,9 @@ def _batches(cases: list[PreparedCase], settings: Settings, clock: Clock) -> Ite
     return iter(loader)
 
 
-def _step(state: TrainingState, batch: Batch, settings: Settings, device: torch.device) -> None:
+def train_step(
+    state: TrainingState, batch: Batch, settings: Settings, device: torch.device
+) -> None:
     """One optimiser step, added to the clock's sums."""
     with autocast(device, settings.training.precision):
         logits = state.model(batch.ct.to(device))

@@ -62,7 +62,7 @@ def test_resume_is_bitwise(
     import organnet.training as module
 
     calls = 0
-    real_step = module._step
+    real_step = module.train_step
 
     def step_then_signal(*args: object) -> None:
         nonlocal calls
@@ -71,7 +71,7 @@ def test_resume_is_bitwise(
         if calls == after:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(module, "_step", step_then_signal)
+    monkeypatch.setattr(module, "train_step", step_then_signal)
     with pytest.raises(RunError, match="same command"):
         train(tmp_path, settings(), CASES, CASES[:1])
     assert not (tmp_path / WEIGHTS_NAME).exists()
