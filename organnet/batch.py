@@ -10,8 +10,8 @@ from organnet.datasets.pddca import IMAGE
 from organnet.errors import OrganNetError
 from organnet.evaluation import case_name
 from organnet.files import make_folder
-from organnet.inference import Prediction, predict
-from organnet.volume import read_ct, write_volume
+from organnet.inference import predict, write_prediction
+from organnet.volume import read_ct
 from organnet.weights import load_network
 
 
@@ -39,18 +39,6 @@ def segment(inputs: list[Path], weights: list[Path], out: Path, deep: bool) -> i
     if len(failures) == len(images):
         raise OrganNetError(f"none of the {len(images)} cases could be segmented: see above")
     return len(failures)
-
-
-def write_prediction(prediction: Prediction, out: Path, name: str) -> None:
-    """Write OUT/NAME.nrrd, and OUT/NAME_entropy.nrrd where there is one: both or neither."""
-    entropy = out / f"{name}_entropy.nrrd"
-    if prediction.entropy is not None:
-        write_volume(prediction.entropy, entropy)
-    try:
-        write_volume(prediction.labels, out / f"{name}.nrrd")
-    except OrganNetError:
-        entropy.unlink(missing_ok=True)
-        raise
 
 
 def find_images(inputs: list[Path]) -> dict[str, Path]:

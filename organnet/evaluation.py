@@ -148,22 +148,12 @@ def table_text(summary: Mapping[str, Any], paper: bool = False) -> str:
         header = header.replace("  remarks", f"{'paper DSC %':>13}  remarks")
     lines = [header, "-" * len(header)]
     for organ, row in summary["organs"].items():
-        cells = (
-            _cells(row["dsc"], 100.0),
-            _cells(row["hd95_mm"], 1.0),
-            _cells(row["surface_dice"], 100.0),
-        )
-        line = f"{organ:<16}{cells[0]:>14}{cells[1]:>15}{cells[2]:>16}{row['n']:>5}"
+        line = f"{organ:<16}{_three_cells(row)}{row['n']:>5}"
         if paper:
             line += f"{PAPER_RESULTS[PAPER][organ]:>13.1f}"
         lines.append(f"{line}  {_remarks(row)}".rstrip())
     mean = {metric: {"mean": summary["mean"][metric], "sd": None} for metric in METRICS}
-    cells = (
-        _cells(mean["dsc"], 100.0),
-        _cells(mean["hd95_mm"], 1.0),
-        _cells(mean["surface_dice"], 100.0),
-    )
-    line = f"{'mean of organs':<16}{cells[0]:>14}{cells[1]:>15}{cells[2]:>16}{'':>5}"
+    line = f"{'mean of organs':<16}{_three_cells(mean)}{'':>5}"
     if paper:
         line += f"{mean_dsc(PAPER):>13.1f}"
     cases = f"{summary['cases']} {'case' if summary['cases'] == 1 else 'cases'}"
@@ -186,6 +176,11 @@ def _summarise_organ(rows: pd.DataFrame) -> dict[str, Any]:
     for status in STATUSES:
         summary[status.replace(" ", "_")] = int((rows["status"] == status).sum())
     return summary
+
+
+def _three_cells(row: Mapping[str, Any]) -> str:
+    dsc, surface_dsc = _cells(row["dsc"], 100.0), _cells(row["surface_dice"], 100.0)
+    return f"{dsc:>14}{_cells(row['hd95_mm'], 1.0):>15}{surface_dsc:>16}"
 
 
 def _cells(values: Mapping[str, float | None], scale: float) -> str:

@@ -22,7 +22,7 @@ from organnet.datasets import DATASETS, Dataset, open_dataset
 from organnet.errors import OrganNetError
 from organnet.evaluation import metrics_table, read_metrics, summarise, write_metrics
 from organnet.files import make_folder, read_json, sha256, write_json
-from organnet.inference import Prediction, predict
+from organnet.inference import Prediction, predict, write_prediction
 from organnet.metrics import score_case
 from organnet.phantom import SIZES, write_phantom
 from organnet.prepared import PreparedCase, prepare_all
@@ -181,12 +181,11 @@ def check_cases(run: Run) -> None:
 
     Raises OrganNetError where a case is faulty, or there are none to train on or to test.
     """
-    for split in ("training", "test"):
-        if not run.dataset.splits[split]:
-            raise OrganNetError(f"{run.dataset.root} has no {split} cases: see data/README.md")
+    _some_cases(run, "training")
+    test = _some_cases(run, "test")
     if not (run.folder / WEIGHTS_NAME).exists():
         prepared_cases(run, ("training", "validation"))
-        for name in tqdm(run.dataset.splits["test"], "reading", unit="case", disable=None):
+        for name in tqdm(test, "reading", unit="case", disable=None):
             run.dataset.load(name)
 
 
@@ -195,9 +194,7 @@ def evaluate_run(run: Run) -> pd.DataFrame:
 
     Raises OrganNetError where the data set has no test case, or no organ is drawn in any.
     """
-    names = run.dataset.splits["test"]
-    if not names:
-        raise OrganNetError(f"{run.dataset.root} has no test cases: see data/README.md")
+    names = _some_cases(run, "test")
     train_run(run)
     if (run.folder / METRICS_NAME).exists() and (run.folder / SUMMARY_NAME).exists():
         return run.metrics
@@ -227,9 +224,15 @@ def deep_prediction(run: Run, case_name: str) -> Prediction:
     entropy = labels.with_name(f"{case_name}_entropy.nrrd")
     if not (labels.exists() and entropy.exists()):
         made = predict([load_network(run.folder)], run.dataset.load(case_name).ct, deep=True)
-        write_volume(made.entropy, entropy)
-        write_volume(made.labels, labels)
+        write_prediction(made, labels.parent, case_name)
     return Prediction(read_volume(labels), read_volume(entropy))
+
+
+def _some_cases(run: Run, split: str) -> tuple[str, ...]:
+    names = run.dataset.splits[split]
+    if not names:
+        raise OrganNetError(f"{run.dataset.root} has no {split} cases: see data/README.md")
+    return names
 
 
 def _refuse_another_run(path: Path, content: dict) -> None:

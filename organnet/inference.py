@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from organnet.grids import Size, grid_size, resize
 from organnet.head import head_box
 from organnet.organs import CLASSES, FLIPPED_LABELS
 from organnet.patches import AIR_HU, network_units
-from organnet.volume import Volume, on_grid_of, to_lps
+from organnet.volume import Volume, on_grid_of, to_lps, write_volume
 from organnet.weights import Network, autocast
 
 TISSUE_FROM_HU = -500
@@ -63,6 +64,18 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
         values[box] = resize(entropy_nats(probabilities), cropped.shape)
         entropy = on_grid_of(lps.with_array(values), ct)
     return Prediction(on_grid_of(lps.with_array(labels), ct), entropy)
+
+
+def write_prediction(prediction: Prediction, out: Path, name: str) -> None:
+    """Write OUT/NAME.nrrd, and OUT/NAME_entropy.nrrd where there is one: both or neither."""
+    entropy = out / f"{name}_entropy.nrrd"
+    if prediction.entropy is not None:
+        write_volume(prediction.entropy, entropy)
+    try:
+        write_volume(prediction.labels, out / f"{name}.nrrd")
+    except OrganNetError:
+        entropy.unlink(missing_ok=True)
+        raise
 
 
 def window_probabilities(
