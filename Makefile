@@ -4,6 +4,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV := .venv
 INSTALLED := $(VENV)/installed
+# Copied into .venv, where JupyterLab looks for it.
+EXTENSION := $(shell find organnet/jupyter -name '*.js*')
 # Named here, since the newest release fetches gigabytes and has not been tried.
 TORCH := 2.13.0
 
@@ -16,7 +18,7 @@ help: ## this list
 venv: $(INSTALLED) ## .venv with the locked versions and the package (about 2 minutes, once)
 
 # The stamp is newer than the lock: nothing is installed again until the lock or the package's metadata change.
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock pyproject.toml $(EXTENSION)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later was not found: install it, or name it with make PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is not Python 3.11 or later: name one that is with make PYTHON=..." >&2; exit 2; }
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

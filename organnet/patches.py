@@ -77,6 +77,14 @@ def network_units(
     return (hu.clamp(low, high) - low) * (2 / (high - low)) - 1
 
 
+def hounsfield(
+    values: Float[Tensor, "*grid"], window: tuple[float, float]
+) -> Float[Tensor, "*grid"]:
+    """HU of values in network units, as far as the window left them: undoes `network_units`."""
+    low, high = window
+    return (values + 1) * ((high - low) / 2) + low
+
+
 def draw_patch(case: PreparedCase, settings: PatchSettings, rng: np.random.Generator) -> Patch:
     """One augmented patch around a voxel of a random drawn organ, or anywhere in the head."""
     centre = _centre(case, settings, rng)

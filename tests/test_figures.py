@@ -88,6 +88,7 @@ def a_patch_figure(n=3):
 
 FIGURES = {
     "case_planes": (lambda: figures.case_planes(a_case(), shifted(a_case())), DOUBLE_MM),
+    "case_scene": (lambda: figures.case_scene(a_case(), shifted(a_case())), DOUBLE_MM),
     "best_median_worst": (
         lambda: figures.best_median_worst(
             {"tiny": a_case()}, {"tiny": shifted(a_case())}, scores([a_case()])

@@ -8,6 +8,7 @@ from organnet.figures.curves import learning_curves
 from organnet.figures.gallery import phantom_gallery
 from organnet.figures.patches import patch_gallery
 from organnet.figures.planes import best_median_worst, case_planes, ranked_cases
+from organnet.figures.scene import case_scene
 from organnet.figures.scores import organ_scores
 from organnet.figures.style import save
 from organnet.figures.uncertainty import entropy_and_error
@@ -16,6 +17,7 @@ from organnet.figures.volumes import measure_volumes, organ_volumes, volume_agai
 __all__ = [
     "best_median_worst",
     "case_planes",
+    "case_scene",
     "entropy_and_error",
     "learning_curves",
     "measure_volumes",

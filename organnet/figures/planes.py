@@ -116,10 +116,10 @@ def _cropped(volume: Volume, box: tuple[slice, ...]) -> Volume:
 
 def _rows(rows: list[tuple[str, View]], hu_window: tuple[float, float]) -> Figure:
     """One row of three panels per view, all at one scale, their sizes in mm of paper."""
-    sizes = [_sizes_mm(view.ct) for _, view in rows]
+    sizes = [sizes_mm(view.ct) for _, view in rows]
     widths = [max(size[plane][1] for size in sizes) for plane in PLANES]
     height = max(size[plane][0] for size in sizes for plane in PLANES)
-    scale = (DOUBLE_MM - 2 * GAP_MM) / sum(widths)  # mm of paper per mm of patient
+    scale = paper_scale(widths)
     title_mm, foot_mm = 6.0, 10.0
     row_mm = height * scale + title_mm
     total_mm = row_mm * len(rows) + foot_mm
@@ -127,15 +127,7 @@ def _rows(rows: list[tuple[str, View]], hu_window: tuple[float, float]) -> Figur
     shown: set[str] = set()
     for number, (title, view) in enumerate(rows):
         bottom = total_mm - (number + 1) * row_mm
-        left, slices = 0.0, best_slices(view.guide.array)
-        for plane, width in zip(PLANES, widths, strict=True):
-            place = (left, bottom, width * scale, height * scale)
-            axes = _place(figure, place, total_mm)
-            draw_ct(axes, cut(view.ct, plane, slices[plane]), hu_window, (height, width))
-            shown |= _draw_view(axes, view, plane, slices[plane])
-            if plane == "axial":
-                draw_scale_bar(axes)
-            left += width * scale + GAP_MM
+        shown |= draw_planes(figure, view, hu_window, widths, height, bottom, total_mm)
         y = (bottom + height * scale + 1.2) / total_mm
         figure.text(0, y, title, ha="left", va="bottom", fontsize=8)
     predicted = any(view.prediction is not None for _, view in rows)
@@ -144,6 +136,37 @@ def _rows(rows: list[tuple[str, View]], hu_window: tuple[float, float]) -> Figur
     y = 1 - (title_mm - 1.2) / total_mm
     figure.text(1, y, window_text(hu_window), ha="right", fontsize=FONT_PT, color="#444444")
     return figure
+
+
+def paper_scale(widths_mm: list[float]) -> float:
+    """Mm of paper per mm of patient where panels of these widths fill the page."""
+    return (DOUBLE_MM - (len(widths_mm) - 1) * GAP_MM) / sum(widths_mm)
+
+
+def draw_planes(
+    figure: Figure,
+    view: View,
+    hu_window: tuple[float, float],
+    widths_mm: list[float],
+    height_mm: float,
+    bottom_mm: float,
+    total_mm: float,
+) -> set[str]:
+    """Three panels side by side, `bottom_mm` above the foot of a page of height `total_mm`.
+
+    Each panel frames `widths_mm` by `height_mm` of the patient. Names of the organs shown.
+    """
+    shown: set[str] = set()
+    scale = paper_scale(widths_mm)
+    left, slices = 0.0, best_slices(view.guide.array)
+    for plane, width in zip(PLANES, widths_mm, strict=True):
+        axes = place(figure, (left, bottom_mm, width * scale, height_mm * scale), total_mm)
+        draw_ct(axes, cut(view.ct, plane, slices[plane]), hu_window, (height_mm, width))
+        shown |= _draw_view(axes, view, plane, slices[plane])
+        if plane == "axial":
+            draw_scale_bar(axes)
+        left += width * scale + GAP_MM
+    return shown
 
 
 def _draw_view(axes: Axes, view: View, plane: str, index: int) -> set[str]:
@@ -160,12 +183,13 @@ def window_text(hu_window: tuple[float, float]) -> str:
     return f"CT window {low} to {high} HU"
 
 
-def _sizes_mm(volume: Volume) -> dict[str, tuple[float, float]]:
+def sizes_mm(volume: Volume) -> dict[str, tuple[float, float]]:
+    """Height and width by plane."""
     z, y, x = np.multiply(volume.shape, volume.spacing_mm)
     return {"axial": (y, x), "coronal": (z, x), "sagittal": (z, y)}
 
 
-def _place(figure: Figure, place_mm: tuple[float, float, float, float], total_mm: float) -> Axes:
+def place(figure: Figure, place_mm: tuple[float, float, float, float], total_mm: float) -> Axes:
     """Axes at left, bottom, width, height in mm of paper."""
     left, bottom, width, height = place_mm
     box = (left / DOUBLE_MM, bottom / total_mm, width / DOUBLE_MM, height / total_mm)

@@ -1,0 +1,88 @@
+"""Surfaces of organs and bone as triangles, in the patient's millimetres."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import ndimage
+from skimage.measure import marching_cubes
+
+from organnet.organs import ORGANS
+from organnet.volume import Volume
+
+SMOOTHING_VOXELS = 0.8
+"""Takes the steps between slices off a mask; see `mask_surface` for what it does not take."""
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Triangles around one thing.
+
+    Attributes:
+        points_mm: LPS positions as z, y, x, in mm.
+        triangles: indices of three points each.
+        normals: unit vectors z, y, x at the points, outwards.
+    """
+
+    points_mm: Float[np.ndarray, "n 3"]
+    triangles: Int[np.ndarray, "t 3"]
+    normals: Float[np.ndarray, "n 3"]
+
+
+def organ_surfaces(labels: Volume) -> dict[str, Surface]:
+    """Surface by name of every organ in a label map; background and unknown voxels have none."""
+    boxes = ndimage.find_objects(labels.array, max_label=len(ORGANS))
+    return {
+        organ.name: mask_surface(labels, labels.array[box] == organ.label, box)
+        for organ, box in zip(ORGANS, boxes, strict=True)
+        if box is not None
+    }
+
+
+def mask_surface(
+    grid: Volume, mask: Bool[np.ndarray, "z y x"], box: tuple[slice, slice, slice]
+) -> Surface:
+    """Smooth surface of a mask that lies in `box` of a grid; the mask holds a voxel or more.
+
+    A blurred mask is cut at the value that keeps its number of voxels, so that smoothing neither
+    thins an optic nerve nor loses an organ of one voxel.
+    """
+    margin = 4
+    blurred = ndimage.gaussian_filter(
+        np.pad(mask, margin).astype(np.float32), SMOOTHING_VOXELS, truncate=margin
+    )
+    inside = np.count_nonzero(mask)
+    descending = np.sort(blurred, axis=None)[::-1]
+    level = float(descending[inside - 1] + descending[inside]) / 2
+    return _surface(grid, blurred, level, [s.start - margin for s in box])
+
+
+def bone_surface(ct: Volume, threshold_hu: float = 250.0, step_mm: float = 2.0) -> Surface | None:
+    """Surface of bone on a grid of about `step_mm`, None where there is none."""
+    step = [max(1, round(step_mm / mm)) for mm in ct.spacing_mm]
+    coarse = ndimage.uniform_filter(ct.array.astype(np.float32), step)
+    coarse = np.pad(coarse[:: step[0], :: step[1], :: step[2]], 1, constant_values=-1000)
+    if not coarse.min() < threshold_hu < coarse.max():
+        return None
+    return _surface(ct, coarse, threshold_hu, [-n for n in step], step)
+
+
+def _surface(
+    grid: Volume,
+    values: Float[np.ndarray, "z y x"],
+    level: float,
+    first: list[int],
+    step: list[int] | None = None,
+) -> Surface:
+    """Where `values`, whose voxels are every step-th of the grid from `first`, pass a level."""
+    step = step or [1, 1, 1]
+    spacing = np.multiply(grid.spacing_mm, step)
+    points, triangles, normals, _ = marching_cubes(
+        values, level, spacing=tuple(spacing), gradient_direction="ascent"
+    )
+    along_axes = points + np.multiply(first, grid.spacing_mm)
+    return Surface(
+        np.asarray(grid.origin_mm) + along_axes @ grid.direction.T,
+        triangles.astype(np.int64),
+        (normals @ grid.direction.T).astype(np.float64),
+    )
