@@ -31,7 +31,7 @@ LOWEST_HU, HIGHEST_HU = -500, 1500
 """CT is clipped to these: air beneath shows nothing, metal above drowns everything."""
 
 OPACITY = {
-    "bone": {"position": 0.62, "height": 0.12, "width": 0.25, "xBias": 0.0, "yBias": 0.4},
+    "bone": {"position": 0.62, "height": 0.015, "width": 0.25, "xBias": 0.0, "yBias": 0.4},
     "soft tissue": {"position": 0.30, "height": 0.08, "width": 0.09, "xBias": 0.0, "yBias": 0.4},
     "no CT": {"position": 0.99, "height": 0.0, "width": 0.01, "xBias": 0.0, "yBias": 0.0},
 }
