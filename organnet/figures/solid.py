@@ -20,7 +20,7 @@ BONE_GAP_MM = 3.0
 """Bone nearer to an organ's surface than this is the organ's own: the mandible stays one colour."""
 AMBIENT = 0.35
 MOST_SAMPLES = 30
-"""A triangle is filled with points, one or two a pixel, but no more than this along a side."""
+"""A triangle is filled with points, one a pixel or more, but no more than this along a side."""
 
 Image = Float[np.ndarray, "rows columns 3"]
 
@@ -100,7 +100,7 @@ def _shade(
     facing = corners[..., 3].mean(1) < 0.1  # the far side of a closed surface is never seen
     sides = corners[facing, :, :3] - np.roll(corners[facing, :, :3], 1, axis=1)
     longest_mm = np.linalg.norm(sides, axis=2).max(initial=0)
-    weights = _lattice(min(MOST_SAMPLES, int(np.ceil(longest_mm / PIXEL_MM * 1.5)) + 1))
+    weights = _lattice(min(MOST_SAMPLES, int(np.ceil(longest_mm / PIXEL_MM)) + 1))
     samples = np.einsum("sk,tkc->tsc", weights, corners[facing]).reshape(-1, 6)
     column, row = ((samples[:, 1:3] - low) / PIXEL_MM).astype(np.int64).T
     normal = samples[:, 3:]
