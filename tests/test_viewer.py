@@ -89,7 +89,7 @@ def test_the_still_has_three_planes_and_two_bodies():
 
 def test_arrays_with_geometry_serve_as_well_as_a_case():
     case = a_case()
-    shown = shown_case(case.ct, case.labels, None)
+    shown, _ = shown_case(case.ct, case.labels.with_array(case.labels.array.astype(np.int32)), None)
     assert shown.drawn == case.drawn
     assert isinstance(viewer.slices(case.ct), Figure), "a CT alone"
 
@@ -101,8 +101,8 @@ def test_other_grids_and_types_are_refused_in_one_line():
         with pytest.raises(OrganNetError, match=r"prediction .* grid of the CT") as error:
             show(case, prediction=moved)
         assert "\n" not in str(error.value)
-        with pytest.raises(OrganNetError, match="uint8"):
-            show(case.ct, case.labels.with_array(case.labels.array.astype(np.float32)))
+        with pytest.raises(OrganNetError, match="whole numbers"):
+            show(case.ct, case.labels.with_array(case.labels.array + np.float32(0.5)))
 
 
 def test_a_crop_keeps_every_organ_and_every_place():
@@ -127,6 +127,29 @@ def test_a_large_ct_is_halved_in_plane_and_stays_in_place():
     assert small.spacing_mm == (3.0, 2.0, 2.0)
     edge_x = small.position_mm((0, 0, float(np.argmax(small.array[0, 0] > 500))))[2]
     assert edge_x == pytest.approx(300 * 0.5, abs=1.0)
+
+
+def test_an_oblique_ct_is_laid_along_the_patients_axes_for_3d():
+    turn = np.deg2rad(12)
+    direction = np.array(
+        [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1.0]]
+    )
+    array = np.full((30, 60, 50), 40, np.int16)
+    array[14:17, 39:42, 9:12] = 1400
+    oblique = Volume(array, (2.0, 1.5, 1.5), (7.0, -9.0, 4.0), direction)
+    straight = for_3d(oblique, [])
+    assert np.array_equal(straight.direction, np.eye(3))
+    brightest = np.argwhere(straight.array > 700).mean(0)
+    assert np.allclose(
+        straight.position_mm(tuple(brightest)), oblique.position_mm((15, 40, 10)), atol=0.7
+    )
+
+
+def test_a_prediction_alone_is_shown_where_nothing_was_drawn():
+    case = a_case(labels=[])
+    browser = SliceBrowser(case, a_case().labels, (-160.0, 240.0))
+    assert list(browser.drawings) == ["prediction"]
+    assert len(browser.organs) == 9
 
 
 @pytest.fixture

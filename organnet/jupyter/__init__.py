@@ -3,7 +3,7 @@
 itkwidgets 0.32.6 carries its viewer for the classic notebook only. `labextension/` is a prebuilt
 JupyterLab extension that registers it as a widget module, and this server extension hands out the
 package's own static files, under the address at which its viewer looks for them. Both are switched
-on by files that the wheel installs (see `data-files` in pyproject.toml).
+on by files that the wheel installs (see `shared-data` in pyproject.toml).
 """
 
 from importlib.util import find_spec

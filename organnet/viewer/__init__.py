@@ -28,7 +28,7 @@ def overlay(
     Returns an ipywidget or a matplotlib Figure; a notebook shows either as a cell's last line.
     Raises OrganNetError, in one line, for label maps that lie on another grid than the CT.
     """
-    case = shown_case(ct, labels, prediction)
+    case, prediction = shown_case(ct, labels, prediction)
     where = front_end()
     if where == "3d":
         from organnet.viewer.three_d import three_d
@@ -57,7 +57,8 @@ def slices(
     Returns an ipywidget or a matplotlib Figure; a notebook shows either as a cell's last line.
     Raises OrganNetError, in one line, for label maps that lie on another grid than the CT.
     """
-    case = shown_case(ct, reference, prediction)
+    case, prediction = shown_case(ct, reference, prediction)
+    hu_window = (float(hu_window[0]), float(hu_window[1]))
     if front_end() == "none":
         return case_scene(case, prediction, hu_window)
     from organnet.viewer.browser import SliceBrowser

@@ -1,6 +1,7 @@
 """Browse the slices of a case in three planes."""
 
 import io
+from html import escape
 from typing import Any
 
 import ipywidgets as widgets
@@ -12,7 +13,7 @@ from organnet.figures.slices import PLANES, best_slices
 from organnet.figures.style import new_figure, printed
 from organnet.organs import ORGANS
 from organnet.viewer.legend import organ_ticks, ticks_row
-from organnet.viewer.shown import cropped
+from organnet.viewer.shown import cropped, named_maps
 from organnet.volume import Volume
 
 PRESETS = {
@@ -40,7 +41,7 @@ class SliceBrowser:
     """
 
     def __init__(self, case: Case, prediction: Volume | None, hu_window: tuple[float, float]):
-        maps = {"reference": case.labels} | ({"prediction": prediction} if prediction else {})
+        maps = named_maps(case, prediction)
         self.ct, label_maps, self.first = cropped(case.ct, list(maps.values()))
         self.maps = dict(zip(maps, label_maps, strict=True))
         presets = {"as given": hu_window, **PRESETS}
@@ -64,7 +65,7 @@ class SliceBrowser:
         present = {int(label) for labels in self.maps.values() for label in np.unique(labels.array)}
         self.organs = organ_ticks([o.name for o in ORGANS if o.label in present])
         self.sliders, self.pictures = {}, {}
-        start = best_slices(self.maps["reference"].array)
+        start = best_slices(next(iter(self.maps.values())).array)
         for axis, plane in enumerate(PLANES):
             low, size = self.first[axis], self.ct.shape[axis]
             self.sliders[plane] = widgets.IntSlider(
@@ -106,7 +107,7 @@ class SliceBrowser:
             control.observe(all_planes, "value")
 
     def _arranged(self, name: str) -> widgets.VBox:
-        title = [widgets.HTML(f"<b>{name}</b>")] if name else []
+        title = [widgets.HTML(f"<b>{escape(name)}</b>")] if name else []
         top = widgets.HBox([*title, self.window, *self.drawings.values()])
         wide = [cut(self.ct, plane, 0).size_mm[1] for plane in PLANES]
         columns = [

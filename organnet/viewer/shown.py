@@ -1,10 +1,11 @@
 """What is looked at, checked and made of one form, whatever the caller had."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Shaped
+from scipy import ndimage
 
 from organnet.datasets.case import Case
 from organnet.errors import OrganNetError
@@ -13,35 +14,52 @@ from organnet.head import head_box
 from organnet.organs import ORGANS
 from organnet.volume import Volume, same_grid, to_lps
 
-LARGEST_SIDE = 192
-"""Voxels along y and x beyond which `for_3d` halves a CT in-plane."""
+LARGEST_SIDE, MOST_SLICES = 192, 256
+"""Voxels along y and x, and along z, beyond which `for_3d` halves a CT."""
 
 
-def shown_case(ct: Case | Volume, labels: Volume | None, prediction: Volume | None) -> Case:
-    """A case of a CT and what is drawn on it; `labels` before those of a given case.
+def shown_case(
+    ct: Case | Volume, labels: Volume | None, prediction: Volume | None
+) -> tuple[Case, Volume | None]:
+    """A case of a CT and what is drawn on it, and the prediction, both as label maps of uint8.
 
-    Raises OrganNetError where a label map is not of whole numbers from 0 to 255, or does not lie
-    on the CT's grid.
+    `labels` go before those of a given case. Raises OrganNetError where a label map does not hold
+    whole numbers from 0 to 255, or does not lie on the CT's grid.
     """
     case = ct if isinstance(ct, Case) else None
     image = case.ct if case else ct
     if labels is None:
         labels = case.labels if case else image.with_array(np.zeros(image.shape, np.uint8))
-    for what, volume in (("label map", labels), ("prediction", prediction)):
-        if volume is None:
-            continue
-        if volume.array.dtype != np.uint8:
-            raise OrganNetError(
-                f"the {what} is of {volume.array.dtype}: give a label map of uint8, 0 to 9 and 255"
-            )
-        if not same_grid(image, volume):
-            raise OrganNetError(
-                f"the {what} of {volume.shape} voxels does not lie on the grid of the CT of "
-                f"{image.shape} voxels: give label maps on the CT's own grid"
-            )
+    labels = _label_map(labels, image, "label map")
+    if prediction is not None:
+        prediction = _label_map(prediction, image, "prediction")
     there = np.bincount(labels.array.ravel(), minlength=256)
     drawn = frozenset(organ.name for organ in ORGANS if there[organ.label])
-    return Case(case.name if case else "", image, labels, drawn)
+    return Case(case.name if case else "", image, labels, drawn), prediction
+
+
+def _label_map(volume: Volume, ct: Volume, what: str) -> Volume:
+    if not same_grid(ct, volume):
+        raise OrganNetError(
+            f"the {what} of {volume.shape} voxels does not lie on the grid of the CT of "
+            f"{ct.shape} voxels: give label maps on the CT's own grid"
+        )
+    if volume.array.dtype == np.uint8:
+        return volume
+    labels = volume.array.clip(0, 255).astype(np.uint8)
+    if not np.array_equal(labels, volume.array):
+        raise OrganNetError(
+            f"the {what} holds other values than whole numbers from 0 to 255: give a label map, "
+            "0 for background, 1 to 9 for the organs"
+        )
+    return volume.with_array(labels)
+
+
+def named_maps(case: Case, prediction: Volume | None) -> dict[str, Volume]:
+    """Reference and prediction by that name; an empty reference is left out beside a prediction."""
+    if prediction is None:
+        return {"reference": case.labels}
+    return ({"reference": case.labels} if case.drawn else {}) | {"prediction": prediction}
 
 
 def cropped(ct: Volume, maps: Sequence[Volume]) -> tuple[Volume, list[Volume], tuple[int, ...]]:
@@ -68,23 +86,45 @@ def cropped(ct: Volume, maps: Sequence[Volume]) -> tuple[Volume, list[Volume], t
 
 
 def for_3d(ct: Volume, maps: Sequence[Volume]) -> Volume:
-    """`cropped`, and halved in-plane while a side exceeds LARGEST_SIDE voxels."""
+    """`cropped`, along the patient's axes, and halved along every axis that is too long for 3D."""
     small, _, _ = cropped(ct, maps)
-    while max(small.shape[1:]) > LARGEST_SIDE:
-        z, y, x = small.spacing_mm
-        origin = small.position_mm((0, 0.5, 0.5))
-        small = Volume(
-            _halved(small.array),
-            (z, 2 * y, 2 * x),
-            (float(origin[0]), float(origin[1]), float(origin[2])),
-            small.direction,
-        )
+    small = _straightened(small)
+    for axis, most in enumerate((MOST_SLICES, LARGEST_SIDE, LARGEST_SIDE)):
+        while small.shape[axis] > most:
+            small = _halved(small, axis)
     return small
 
 
-def _halved(array: Shaped[np.ndarray, "z y x"]) -> Shaped[np.ndarray, "z q r"]:
-    """Mean of each two by two pixels of every slice; an odd last row or column is left out."""
-    z, y, x = array.shape
-    even = array[:, : y // 2 * 2, : x // 2 * 2]
-    blocks = even.reshape(z, y // 2, 2, x // 2, 2)
-    return np.rint(blocks.mean((2, 4), dtype=np.float32)).astype(array.dtype)
+def _straightened(volume: Volume) -> Volume:
+    """The volume on a grid along x, y, z that holds all of it; itself where it lies so already.
+
+    itkwidgets 0.32 hands the transpose of a direction to its renderer, so none is given to it.
+    """
+    if np.allclose(volume.direction, np.eye(3), atol=1e-4):
+        return replace(volume, direction=np.eye(3))
+    corners = itertools.product(*((0, n - 1) for n in volume.shape))
+    places = np.array([volume.position_mm(corner) for corner in corners])
+    spacing, low = np.array(volume.spacing_mm), places.min(0)
+    shape = tuple(int(n) for n in np.ceil((places.max(0) - low) / spacing) + 1)
+    to_index = volume.direction.T / spacing[:, None]
+    array = ndimage.affine_transform(
+        volume.array,
+        to_index * spacing,
+        to_index @ (low - np.array(volume.origin_mm)),
+        output_shape=shape,
+        order=1,
+        cval=float(volume.array.min()),
+    )
+    return Volume(array, volume.spacing_mm, (float(low[0]), float(low[1]), float(low[2])))
+
+
+def _halved(volume: Volume, axis: int) -> Volume:
+    """Mean of each two neighbours along an axis; an odd last one is left out."""
+    array = np.moveaxis(volume.array, axis, 0)
+    pairs = array[: len(array) // 2 * 2].reshape(-1, 2, *array.shape[1:])
+    mean = np.moveaxis(np.rint(pairs.mean(1, dtype=np.float32)), 0, axis)
+    step = [2 if a == axis else 1 for a in range(3)]
+    z, y, x = (float(mm) * n for mm, n in zip(volume.spacing_mm, step, strict=True))
+    oz, oy, ox = (float(p) for p in volume.position_mm(tuple((n - 1) / 2 for n in step)))
+    array = np.ascontiguousarray(mean.astype(volume.array.dtype))
+    return Volume(array, (z, y, x), (oz, oy, ox), volume.direction)

@@ -7,6 +7,7 @@ head.
 
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape
 from typing import Any
 
 import ipywidgets as widgets
@@ -21,7 +22,7 @@ from organnet.figures.style import one_line
 from organnet.organs import ORGANS
 from organnet.surfaces import Surface, organ_surfaces
 from organnet.viewer.legend import organ_ticks, ticks_row
-from organnet.viewer.shown import for_3d
+from organnet.viewer.shown import for_3d, named_maps
 from organnet.volume import Volume, to_lps
 
 HEIGHT_PX = 480
@@ -48,8 +49,8 @@ VIEWS = {"front": (0.0, -1.0), "left": (1.0, 0.0), "right": (-1.0, 0.0), "obliqu
 
 def three_d(case: Case, prediction: Volume | None = None) -> widgets.VBox:
     """Controls above one 3D view, or above two that turn together (reference, prediction)."""
-    ct = for_3d(case.ct, [case.labels, *([prediction] if prediction else [])])
-    maps = {"reference": case.labels} | ({"prediction": prediction} if prediction else {})
+    maps = named_maps(case, prediction)
+    ct = for_3d(case.ct, list(maps.values()))
     surfaces = {what: organ_surfaces(to_lps(labels)) for what, labels in maps.items()}
     views = [_viewer(ct, organs) for organs in surfaces.values()]
     for other in views[1:]:
@@ -61,7 +62,8 @@ def three_d(case: Case, prediction: Volume | None = None) -> widgets.VBox:
         layout = widgets.Layout(width=f"{100 // len(views)}%")
         columns.append(widgets.VBox([*title, view], layout=layout))
     z, y, x = ct.shape
-    about = f"{case.name} shown: {x} × {y} × {z} voxels, {ct.array.nbytes / 2**20:.0f} MiB"
+    size = f"{x} × {y} × {z} voxels, {2 * ct.array.size / 2**20:.0f} MiB"
+    about = f"{escape(case.name or 'CT')} shown: {size}"
     controls = widgets.HBox(
         [_ct_buttons(views), _camera_buttons(views, ct), widgets.HTML(about)],
         layout=widgets.Layout(align_items="center"),
@@ -124,11 +126,10 @@ def _thumbnail(ct: Volume, side: int = 12) -> Volume:
 
 
 def _itk_image(ct: Volume) -> Any:
-    """The clipped CT as ITK's image, x, y, z."""
+    """The clipped CT as ITK's image, x, y, z; `for_3d` has laid it along them."""
     image = itk.image_from_array(np.clip(ct.array, LOWEST_HU, HIGHEST_HU).astype(np.int16))
     image.SetSpacing(ct.spacing_mm[::-1])
     image.SetOrigin(ct.origin_mm[::-1])
-    image.SetDirection(itk.matrix_from_array(np.ascontiguousarray(ct.direction[::-1, ::-1])))
     return image
 
 

@@ -59,13 +59,19 @@
       activate: (app, registry) => {
         const root = PageConfig.getBaseUrl();
         document.body.dataset.baseUrl = new URL(root, location).pathname; // where it looks for its workers
+        // Once for all models and views; a failure is tried again.
+        let loaded;
+        const load = () =>
+          loadAmd(`${root}nbextensions/itkwidgets/index.js`, {
+            "@jupyter-widgets/base": withExtend(base),
+          }).catch((error) => {
+            loaded = undefined;
+            throw error;
+          });
         registry.registerWidget({
           name: "itkwidgets",
           version: "0.32.6",
-          exports: () =>
-            loadAmd(`${root}nbextensions/itkwidgets/index.js`, {
-              "@jupyter-widgets/base": withExtend(base),
-            }),
+          exports: () => (loaded ??= load()),
         });
       },
     };
