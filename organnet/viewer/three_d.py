@@ -76,7 +76,7 @@ def _viewer(ct: Volume, organs: dict[str, Surface]) -> Viewer:
     """A viewer that opens with a thumbnail of the CT and takes the CT once it is there.
 
     While it opens it draws a frame for each of its settings; without a graphics card that took
-    forty seconds with the CT, and takes a tenth of it with the thumbnail.
+    forty seconds with the CT, and sixteen by way of the thumbnail (docs/viewer.md).
     """
     colours = [to_rgb(o.colour) for o in ORGANS if o.name in organs]
     viewer = Viewer(
