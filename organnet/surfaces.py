@@ -60,9 +60,8 @@ def mask_surface(
 def bone_surface(ct: Volume, threshold_hu: float = 250.0, step_mm: float = 2.0) -> Surface | None:
     """Surface of bone on a grid of about `step_mm`, None where there is none."""
     step = [max(1, round(step_mm / mm)) for mm in ct.spacing_mm]
-    coarse = ndimage.uniform_filter(
-        ct.array.astype(np.float32), [n | 1 for n in step]
-    )  # odd: centred
+    centred = [n | 1 for n in step]  # an even filter would move bone by half a voxel
+    coarse = ndimage.uniform_filter(ct.array.astype(np.float32), centred)
     coarse = np.pad(coarse[:: step[0], :: step[1], :: step[2]], 1, constant_values=-1000)
     if not coarse.min() < threshold_hu < coarse.max():
         return None

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-from organnet.figures.panel import draw_marks
+from organnet.figures.panel import MARKS, bare, draw_marks
 from organnet.organs import organ
 from organnet.surfaces import Surface
 
@@ -15,7 +15,6 @@ PIXEL_MM = 0.6
 BONE_RGB = (0.93, 0.90, 0.82)
 BONE_SHARE = 0.28
 """How much of the picture bone takes where it lies before an organ."""
-BACKGROUND_RGB = (0.0, 0.0, 0.0)
 BONE_GAP_MM = 3.0
 """Bone nearer to an organ's surface than this is the organ's own: the mandible stays one colour."""
 AMBIENT = 0.35
@@ -40,31 +39,27 @@ def draw_solid(
     picture, (wide, high) = render(organs, bone, azimuth_degrees)
     axes.imshow(picture, extent=(0, wide, high, 0), interpolation="bilinear")
     axes.set_aspect("equal")
-    axes.set_facecolor(BACKGROUND_RGB)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    draw_marks(axes, {"left": "R", "right": "L", "top": "S", "bottom": "I"})
+    bare(axes)
+    draw_marks(axes, MARKS["coronal"])
     axes.set_title(title)
 
 
 def render(
     organs: Mapping[str, Surface], bone: Surface | None, azimuth_degrees: float
 ) -> tuple[Image, tuple[float, float]]:
-    """Picture in sRGB, 0 to 1, and its width and height in mm.
+    """Picture in sRGB, 0 to 1, on black, and its width and height in mm.
 
     The nearest organ hides those behind it, and shines through the bone before it.
     """
     everything = [*organs.values(), *([bone] if bone is not None else [])]
     if not everything:
-        return np.zeros((2, 2, 3)) + BACKGROUND_RGB, (2 * PIXEL_MM, 2 * PIXEL_MM)
+        return np.zeros((2, 2, 3)), (2 * PIXEL_MM, 2 * PIXEL_MM)
     axes = _eye(azimuth_degrees)
     points = np.concatenate([surface.points_mm @ axes.T for surface in everything])
     low, high = points[:, 1:].min(0) - 4, points[:, 1:].max(0) + 4
     shape = tuple(int(n) for n in np.ceil((high - low) / PIXEL_MM)[::-1])
 
-    picture = np.zeros((*shape, 3)) + BACKGROUND_RGB
+    picture = np.zeros((*shape, 3))
     depth = np.full(shape, np.inf)
     for name, surface in organs.items():
         shade, mine = _shade(surface, axes, low, shape)
