@@ -129,6 +129,13 @@ def test_a_large_ct_is_halved_in_plane_and_stays_in_place():
     assert edge_x == pytest.approx(300 * 0.5, abs=1.0)
 
 
+def test_a_side_that_is_short_enough_is_halved_with_the_longer_one():
+    ct = Volume(np.full((20, 250, 180), 40, np.int16), (3.0, 1.0, 1.0))
+    small = for_3d(ct, [])
+    assert small.shape == (20, 125, 90)
+    assert small.spacing_mm == (3.0, 2.0, 2.0)
+
+
 def test_an_oblique_ct_is_laid_along_the_patients_axes_for_3d():
     turn = np.deg2rad(12)
     direction = np.array(

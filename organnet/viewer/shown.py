@@ -86,12 +86,13 @@ def cropped(ct: Volume, maps: Sequence[Volume]) -> tuple[Volume, list[Volume], t
 
 
 def for_3d(ct: Volume, maps: Sequence[Volume]) -> Volume:
-    """`cropped`, along the patient's axes, and halved along every axis that is too long for 3D."""
+    """`cropped`, along the patient's axes, halved in-plane and in number of slices for 3D."""
     small, _, _ = cropped(ct, maps)
     small = _straightened(small)
-    for axis, most in enumerate((MOST_SLICES, LARGEST_SIDE, LARGEST_SIDE)):
-        while small.shape[axis] > most:
-            small = _halved(small, axis)
+    while max(small.shape[1:]) > LARGEST_SIDE:
+        small = _halved(_halved(small, 1), 2)
+    while small.shape[0] > MOST_SLICES:
+        small = _halved(small, 0)
     return small
 
 
