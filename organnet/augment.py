@@ -44,6 +44,29 @@ def vary_intensity(
     return hu * contrast + brightness + noise * noise_hu
 
 
+def vary_resolution(
+    hu: Float[Tensor, "z y x"], settings: PatchSettings, rng: np.random.Generator
+) -> Float[Tensor, "z y x"]:
+    """What a coarser scan would show, mixed in; or as much taken away, which sharpens.
+
+    The coarse grid is sampled, not averaged, as OpenKBP was.
+    """
+    coarse_mm = [
+        rng.uniform(mm, max(mm, coarsest))
+        for mm, coarsest in zip(settings.spacing_mm, settings.coarse_mm, strict=True)
+    ]
+    size = [
+        max(1, round(n * mm / coarse))
+        for n, mm, coarse in zip(hu.shape, settings.spacing_mm, coarse_mm, strict=True)
+    ]
+    mix = rng.uniform(-0.5, 1.0)
+    if rng.random() >= settings.coarse_share:
+        return hu
+    resized = torch.nn.functional.interpolate(hu[None, None], size, mode="trilinear")
+    coarse = torch.nn.functional.interpolate(resized, hu.shape, mode="trilinear")[0, 0]
+    return hu + mix * (coarse - hu)
+
+
 def _elastic_mm(settings: PatchSettings, rng: np.random.Generator) -> Float[Tensor, "#z #y #x 3"]:
     """A smooth displacement: random at knots, interpolated between them."""
     extent = [n * mm for n, mm in zip(settings.size, settings.spacing_mm, strict=True)]

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from organnet.augment import sampling_offsets_mm, vary_intensity
+from organnet.augment import sampling_offsets_mm, vary_intensity, vary_resolution
 from organnet.organs import FLIPPED_LABELS, swap_left_right
 from organnet.prepared import PreparedCase
 from organnet.settings import PatchSettings
@@ -97,7 +97,8 @@ def draw_patch(case: PreparedCase, settings: PatchSettings, rng: np.random.Gener
     if flip:
         labels = torch.from_numpy(swap_left_right(labels.numpy()))
         drawn = drawn[list(FLIPPED_LABELS)]
-    ct = network_units(vary_intensity(hu, settings, rng), settings.hu_window)
+    seen = vary_intensity(vary_resolution(hu, settings, rng), settings, rng)
+    ct = network_units(seen, settings.hu_window)
     return Patch(ct[None], labels, drawn)
 
 

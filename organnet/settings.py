@@ -10,7 +10,7 @@ from typing import Any
 
 from organnet.errors import OrganNetError
 
-PROFILES = ("smoke", "demo", "paper")
+PROFILES = ("smoke", "demo", "hours", "paper")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class PatchSettings:
     brightness_hu: float = 30.0  # scanners and OpenKBP's 24 HU offset
     contrast_share: float = 0.15
     noise_hu: float = 20.0  # standard deviation, drawn from 0 to this
+    coarse_share: float = 0.5  # this share of patches shows a scan of another resolution:
+    coarse_mm: tuple[float, float, float] = (5.0, 5.0, 5.0)  # up to these voxels, or as much finer
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,17 @@ _DEMO: dict[str, dict[str, Any]] = {
         "train_on": ("training",),
     },
 }
+_HOURS: dict[str, dict[str, Any]] = {
+    "patches": {"spacing_mm": (2.5, 3.0, 3.0), "size": (48, 64, 64), "organ_share": 0.8},
+    "training": {
+        "epochs": 60,
+        "steps": 100,
+        "drop_every": 35,
+        "precision": "auto",
+        "validate_every": 15,
+        "train_on": ("training",),
+    },
+}
 _SMOKE: dict[str, dict[str, Any]] = {
     "model": {"width": 4},
     "patches": {"spacing_mm": (5.0, 5.0, 5.0), "size": (16, 32, 32)},
@@ -159,6 +172,7 @@ _SMOKE: dict[str, dict[str, Any]] = {
 _PROFILE_CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "smoke": _SMOKE,
     "demo": _DEMO,
+    "hours": _HOURS,
     "paper": {},
 }
 # OpenKBP's pixels are about 3.9 mm: a finer grid would invent detail.

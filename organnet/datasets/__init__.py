@@ -1,9 +1,10 @@
-"""The data sets: PDDCA, OpenKBP and the phantom; list their cases, load one."""
+"""The data sets: PDDCA, OpenKBP, the phantom, and lists of several; list their cases, load one."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from organnet.datasets.case import SPLITS, Case, Dataset
+from organnet.datasets.joint import open_joint
 from organnet.datasets.openkbp import open_openkbp
 from organnet.datasets.pddca import open_pddca
 from organnet.errors import OrganNetError
@@ -19,6 +20,7 @@ _OPENERS: dict[str, Callable[[Path], Dataset]] = {
     "phantom": _open_phantom,
     "pddca": open_pddca,
     "openkbp": open_openkbp,
+    "joint": open_joint,
 }
 DATASETS = tuple(_OPENERS)
 

@@ -1,0 +1,112 @@
+"""Several data sets taught together: one JSON file that lists every case, its split and its organs.
+
+    {"groups": [
+      {"folder": "../openkbp/provided-data/train-pats", "split": "training", "cases": ["pt_1"]},
+      {"folder": "../matched", "split": "training", "cases": ["A"], "organs": ["OpticNerve_L"],
+       "repeat": 4}]}
+
+`folder` is relative to the file. A case is OpenKBP's where it holds ct.csv, else it is laid out as
+PDDCA's. `organs` names the only organs to take from a group, so that two protocols of drawing are
+never mixed as one truth; without it every drawn organ counts. `repeat` shows a group's cases that
+many times as often in training.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from organnet.datasets import openkbp, pddca
+from organnet.datasets.case import SPLITS, Case, Dataset, shortened
+from organnet.errors import OrganNetError
+from organnet.files import read_json
+from organnet.organs import BACKGROUND, ORGAN_NAMES, organ
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases of one folder that go to one split, with the organs that are taken from them."""
+
+    folder: Path
+    split: str
+    cases: tuple[str, ...]
+    organs: frozenset[str] = frozenset(ORGAN_NAMES)
+    repeat: int = 1
+
+
+def open_joint(path: Path) -> Dataset:
+    """List the cases of the JSON file `path`.
+
+    Raises OrganNetError where the file is missing or not such a list, a case's folder is missing,
+    or one name stands in two groups.
+    """
+    if not path.is_file():
+        raise OrganNetError(f"{path} is no file: name the JSON file that lists the cases")
+    groups = [_read_group(path, item) for item in _groups_of(path)]
+    folders: dict[str, Path] = {}
+    organs: dict[Path, frozenset[str]] = {}
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for group in groups:
+        for case in group.cases:
+            if case in folders:
+                raise OrganNetError(f"{path} lists {case} twice: each case has one split")
+            folders[case] = group.folder / case
+            organs[folders[case]] = group.organs
+        splits[group.split] += group.cases * group.repeat
+    missing = [str(folder) for folder in folders.values() if not folder.is_dir()]
+    if missing:
+        raise OrganNetError(
+            f"{path} lists folders that are not there ({shortened(missing, 2)}): "
+            "get the data (see data/README.md)"
+        )
+
+    def read_case(folder: Path) -> Case:
+        reader = openkbp if (folder / "ct.csv").exists() else pddca
+        return take_organs(reader.read_case(folder), organs[folder])
+
+    return Dataset("joint", path, {k: tuple(v) for k, v in splits.items()}, folders, read_case)
+
+
+def take_organs(case: Case, names: frozenset[str]) -> Case:
+    """The case as if only these of its organs had been drawn.
+
+    A voxel of another organ becomes background, which in a label map says no more than that it is
+    none of the organs drawn.
+    """
+    left_out = [organ(name).label for name in sorted(case.drawn - names)]
+    kept = np.where(np.isin(case.labels.array, left_out), np.uint8(BACKGROUND), case.labels.array)
+    return dataclasses.replace(case, labels=case.labels.with_array(kept), drawn=case.drawn & names)
+
+
+def _groups_of(path: Path) -> list[dict[str, Any]]:
+    groups = read_json(path).get("groups")
+    if not isinstance(groups, list) or not all(isinstance(item, dict) for item in groups):
+        raise OrganNetError(f"{path} has no list of groups: write it as data/README.md shows")
+    return groups
+
+
+def _read_group(path: Path, item: dict[str, Any]) -> Group:
+    known = {field.name for field in dataclasses.fields(Group)}
+    cases, organs = item.get("cases"), item.get("organs", list(ORGAN_NAMES))
+    repeat = item.get("repeat", 1)
+    faults = {
+        f"unknown words {shortened(sorted(set(item) - known))}": set(item) <= known,
+        "folder is no text": isinstance(item.get("folder"), str),
+        f"split is none of {', '.join(SPLITS)}": item.get("split") in SPLITS,
+        "cases is no list of names": _names(cases),
+        f"organs is no list of {', '.join(ORGAN_NAMES)}": _names(organs)
+        and set(organs) <= set(ORGAN_NAMES),
+        "repeat is no whole number from 1 on": type(repeat) is int and repeat >= 1,
+        "repeat is not for training": repeat == 1 or item.get("split") == "training",
+    }
+    for fault, passed in faults.items():
+        if not passed:
+            raise OrganNetError(f"{path} has a group whose {fault}: mend it")
+    folder = (path.parent / item["folder"]).resolve()
+    return Group(folder, item["split"], tuple(cases), frozenset(organs), repeat)
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
