@@ -14,12 +14,9 @@ from organnet.errors import OrganNetError
 from organnet.grids import Size, grid_size, resize
 from organnet.head import head_box
 from organnet.organs import CLASSES, FLIPPED_LABELS
-from organnet.patches import AIR_HU, network_units
+from organnet.patches import AIR_HU, TISSUE_FROM_HU, network_units
 from organnet.volume import Volume, on_grid_of, to_lps, write_volume
 from organnet.weights import Network, autocast
-
-TISSUE_FROM_HU = -500
-"""A window in which nothing is denser than this shows air, and is background unseen."""
 
 
 @dataclass(frozen=True, eq=False)

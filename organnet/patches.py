@@ -13,6 +13,8 @@ from organnet.prepared import PreparedCase
 from organnet.settings import PatchSettings
 
 AIR_HU = -1000
+TISSUE_FROM_HU = -500
+"""Between air or couch foam and fat. A window without anything denser is background unseen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,7 @@ def hounsfield(
 
 
 def draw_patch(case: PreparedCase, settings: PatchSettings, rng: np.random.Generator) -> Patch:
-    """One augmented patch around a voxel of a random drawn organ, or anywhere in the head."""
+    """One augmented patch around a voxel of a random drawn organ, or anywhere in the head's tissue."""
     centre = _centre(case, settings, rng)
     flip = bool(rng.random() < settings.flip_share)
     offsets_mm = sampling_offsets_mm(settings, flip, rng)
@@ -105,7 +107,10 @@ def draw_patch(case: PreparedCase, settings: PatchSettings, rng: np.random.Gener
 def _centre(
     case: PreparedCase, settings: PatchSettings, rng: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Voxel (z, y, x) around which to cut; every drawn organ is as likely as any other."""
+    """Voxel (z, y, x) around which to cut.
+
+    Of a drawn organ, each as likely as any other; else of the head, where there is no air.
+    """
     organs = [
         label for label in np.flatnonzero(case.drawn) if label and (case.labels == label).any()
     ]
@@ -113,7 +118,9 @@ def _centre(
         voxels = np.argwhere(case.labels == rng.choice(organs))
         centre = voxels[rng.integers(len(voxels))]
     else:
-        centre = [rng.integers(n) for n in case.labels.shape]
+        tissue = np.flatnonzero(case.ct > TISSUE_FROM_HU)
+        flat = rng.choice(tissue) if len(tissue) else rng.integers(case.ct.size)
+        centre = np.unravel_index(flat, case.ct.shape)
     shift = rng.uniform(-settings.shift_mm, settings.shift_mm, 3) / case.spacing_mm
     z, y, x = (float(c + s) for c, s in zip(centre, shift, strict=True))
     return z, y, x
