@@ -88,7 +88,7 @@ def hounsfield(
 
 
 def draw_patch(case: PreparedCase, settings: PatchSettings, rng: np.random.Generator) -> Patch:
-    """One augmented patch around a voxel of a random drawn organ, or anywhere in the head's tissue."""
+    """One augmented patch around a voxel of a random drawn organ, or of tissue anywhere."""
     centre = _centre(case, settings, rng)
     flip = bool(rng.random() < settings.flip_share)
     offsets_mm = sampling_offsets_mm(settings, flip, rng)
