@@ -30,6 +30,11 @@ Profile = Annotated[str, typer.Option("--profile", help=", ".join(PROFILES))]
 OutFolder = Annotated[
     Path | None, typer.Option("--out", help="the run's folder; runs/DATASET-PROFILE without it")
 ]
+Weights = Annotated[
+    list[Path],
+    typer.Option(help="a run, a weights file or a shipped name; several are averaged"),
+]
+Deep = Annotated[bool, typer.Option("--deep", help="more overlap, mirroring, an entropy map")]
 Seed = Annotated[int, typer.Option("--seed", min=0)]
 
 
@@ -57,23 +62,25 @@ def training(
     every: Annotated[bool, typer.Option("--all", help="every variant, one after another")] = False,
     out: OutFolder = None,
     seed: Seed = 0,
+    start: Annotated[
+        Path | None, typer.Option(help="weights to start from: a run, a file or a shipped name")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="with --all: how many seeds, from 0")] = 1,
 ) -> None:
-    """Train one variant, or all of them in folders of their own. Goes on where it stopped."""
+    """Train one variant; with --all train and score each of them. Goes on where it stopped."""
+    from organnet.ablation import run_variants
     from organnet.experiment import open_run, project_root, train_run
 
-    if every and variant:
-        raise OrganNetError("--all trains every variant: leave --variant out")
-    if not every:
-        run = open_run(dataset, profile, data, out, variant or "organnet", seed)
-        train_run(run)
-        print(f"weights: {run.folder / 'weights.safetensors'}")
+    if every and (variant or start):
+        raise OrganNetError("--all trains every variant anew: leave --variant and --start out")
+    if every:
+        root = out or project_root() / "runs" / f"{dataset}-{profile}-variants"
+        run_variants(dataset, profile, data, root, seeds)
+        print(f"{len(VARIANTS)} variants trained and scored: {root}")
         return
-    root = out or project_root() / "runs" / f"{dataset}-{profile}-variants"
-    for name in VARIANTS:
-        print(f"{name}:", flush=True)
-        run = open_run(dataset, profile, data, root / name, name, seed)
-        train_run(run)
-    print(f"{len(VARIANTS)} variants trained: {root}")
+    run = open_run(dataset, profile, data, out, variant or "organnet", seed, start)
+    train_run(run)
+    print(f"weights: {run.folder / 'weights.safetensors'}")
 
 
 @app.command()
@@ -81,13 +88,9 @@ def inference(
     inputs: Annotated[
         list[Path], typer.Argument(help="CT files, case folders, or folders of cases")
     ],
-    weights: Annotated[
-        list[Path], typer.Option(help="a run or a weights file; several are averaged")
-    ],
+    weights: Weights,
     out: Annotated[Path, typer.Option(help="folder for CASE.nrrd")],
-    deep: Annotated[
-        bool, typer.Option("--deep", help="more overlap, mirroring, clean-up, entropy map")
-    ] = False,
+    deep: Deep = False,
 ) -> None:
     """Segment CTs: one label map per case, on the CT's own grid."""
     from organnet.batch import segment
@@ -95,6 +98,27 @@ def inference(
     failed = segment(inputs, weights, out, deep)
     if failed:
         raise RunError(f"{failed} of the cases failed, see above: mend them and run again")
+
+
+@app.command()
+def score(
+    weights: Weights,
+    dataset: DatasetName,
+    out: Annotated[Path, typer.Option(help="folder for predictions and scores")],
+    data: DataFolder = None,
+    split: Annotated[str, typer.Option(help="training, validation or test")] = "test",
+    deep: Deep = False,
+) -> None:
+    """Score weights on a data set: segment its test cases and compare with what was drawn."""
+    from organnet.datasets import SPLITS
+    from organnet.evaluation import summarise, table_text
+    from organnet.experiment import open_data
+    from organnet.scoring import score_weights
+    from organnet.settings import choose
+
+    choose("split", split, SPLITS)
+    table = score_weights(weights, open_data(dataset, "demo", data), split, out, deep)
+    print(table_text(summarise(table)))
 
 
 @app.command()
@@ -113,6 +137,34 @@ def evaluate(
     if unmatched:
         print(f"on one side only, not scored: {', '.join(unmatched)}", file=sys.stderr)
     print(table_text(summarise(table)))
+
+
+@app.command()
+def agreement(
+    data: Annotated[
+        Path, typer.Argument(help="folder with oncologist/ and radiographer/, or of such folders")
+    ],
+    out: Annotated[Path, typer.Option(help="table to write")] = Path("metrics.csv"),
+) -> None:
+    """Score two observers who drew the same scans against each other."""
+    from organnet.agreement import observer_agreement
+    from organnet.evaluation import summarise, table_text, write_metrics
+
+    table = observer_agreement(data)
+    write_metrics(table, out)
+    print(table_text(summarise(table)))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="a run or a weights file")],
+    out: Annotated[Path, typer.Argument(help="the smaller weights file to write")],
+) -> None:
+    """Write a run's weights in half precision, to share them."""
+    from organnet.weights import export_weights
+
+    export_weights(run, out)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()

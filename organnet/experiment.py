@@ -18,23 +18,28 @@ import pandas as pd
 from tqdm import tqdm
 
 from organnet import __version__
+from organnet.checkpoints import CHECKPOINT_NAME
 from organnet.datasets import DATASETS, Dataset, open_dataset
 from organnet.errors import OrganNetError
-from organnet.evaluation import metrics_table, read_metrics, summarise, write_metrics
-from organnet.files import make_folder, read_json, sha256, write_json
+from organnet.evaluation import read_metrics
+from organnet.files import atomic_path, make_folder, read_json, sha256, write_json
 from organnet.inference import Prediction, predict, write_prediction
-from organnet.metrics import score_case
 from organnet.phantom import SIZES, write_phantom
 from organnet.prepared import PreparedCase, prepare_all
+from organnet.scoring import METRICS_NAME, SUMMARY_NAME, prediction_path, score_cases
 from organnet.settings import Settings, choose, make_settings
-from organnet.training import LOG_NAME, train
-from organnet.volume import read_volume, write_volume
-from organnet.weights import WEIGHTS_NAME, fast_precision, load_network, pick_device
+from organnet.training import LOG_NAME, START_NAME, train
+from organnet.volume import read_volume
+from organnet.weights import (
+    WEIGHTS_NAME,
+    fast_precision,
+    find_weights,
+    load_network,
+    pick_device,
+)
 
 PHANTOM_CASES = {"smoke": 6, "demo": 36, "paper": 48}
 PHANTOM_SEED = 0
-METRICS_NAME = "metrics.csv"
-SUMMARY_NAME = "summary.json"
 RECORDED = ("torch", "numpy", "scipy", "pandas", "SimpleITK", "safetensors", "papermill")
 
 
@@ -63,7 +68,7 @@ class Run:
 
     def prediction_path(self, case_name: str) -> Path:
         """Where the label map predicted for a case lies."""
-        return self.folder / "predictions" / f"{case_name}.nrrd"
+        return prediction_path(self.folder, case_name)
 
 
 def project_root() -> Path:
@@ -79,11 +84,13 @@ def open_run(
     out: Path | str | None = None,
     variant: str = "organnet",
     seed: int = 0,
+    start: Path | None = None,
 ) -> Run:
     """Create a run, or come back to it.
 
     `data` defaults to data/DATASET in the repository (data/phantom-PROFILE for the phantom), `out`
-    to runs/DATASET-PROFILE. The phantom is painted into `data` where no phantom is there yet.
+    to runs/DATASET-PROFILE. The phantom is painted into `data` where no phantom is there yet. The
+    weights that `start` names are copied into the run, so that they need not be named again.
 
     Raises OrganNetError for an unknown name, faulty data, a folder that cannot be written, or a
     folder that holds a run of other settings or data.
@@ -94,6 +101,7 @@ def open_run(
         training = dataclasses.replace(settings.training, precision=fast_precision(pick_device()))
         settings = dataclasses.replace(settings, training=training)
     folder = Path(out) if out else project_root() / "runs" / default_name(settings)
+    settings = _started(settings, folder / START_NAME, start)
     make_folder(folder)
     try:
         cases = open_data(dataset, profile, data)
@@ -105,11 +113,22 @@ def open_run(
     path = folder / "settings.json"
     if path.exists():
         _refuse_another_run(path, content)
-    elif any(folder.glob("*.safetensors")):
+    elif any((folder / name).exists() for name in (WEIGHTS_NAME, CHECKPOINT_NAME)):
         raise OrganNetError(f"{folder} holds weights but no settings.json: choose another --out")
     else:
+        if start is not None:
+            with atomic_path(folder / START_NAME) as temporary:
+                shutil.copyfile(find_weights(start), temporary)
         write_json(path, content)
     return Run(folder, settings, cases)
+
+
+def _started(settings: Settings, kept: Path, start: Path | None) -> Settings:
+    """The settings with the hash of the weights to start from: those named, else those kept."""
+    weights = find_weights(start) if start is not None else kept
+    digest = sha256(weights) if weights.exists() else ""
+    training = dataclasses.replace(settings.training, start=digest)
+    return dataclasses.replace(settings, training=training)
 
 
 def default_name(settings: Settings) -> str:
@@ -198,23 +217,7 @@ def evaluate_run(run: Run) -> pd.DataFrame:
     train_run(run)
     if (run.folder / METRICS_NAME).exists() and (run.folder / SUMMARY_NAME).exists():
         return run.metrics
-    network = load_network(run.folder)
-    scores = {}
-    for name in tqdm(names, "test cases", unit="case", disable=None):
-        case = run.dataset.load(name)
-        path = run.prediction_path(name)
-        if not path.exists():
-            write_volume(predict([network], case.ct).labels, path)
-        predicted = read_volume(path).array
-        scores[name] = score_case(case.labels.array, predicted, case.labels.spacing_mm, case.drawn)
-    table = metrics_table(scores)
-    if table["dsc"].isna().all():
-        raise OrganNetError(
-            f"{run.dataset.root} has no organ drawn in any test case: nothing to score"
-        )
-    write_metrics(table, run.folder / METRICS_NAME)
-    write_json(run.folder / SUMMARY_NAME, summarise(table))
-    return table
+    return score_cases([load_network(run.folder)], run.dataset, names, run.folder)
 
 
 def deep_prediction(run: Run, case_name: str) -> Prediction:

@@ -35,9 +35,10 @@ class Prediction:
 def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Prediction:
     """Segment a CT of any orientation, spacing and extent.
 
-    The head is found, resized to the network's spacing and covered with overlapping windows. With
-    `deep`: more overlap, each window also mirrored left-right (organs swapped back), largest
-    component per organ, and an entropy map. Several networks' probabilities are averaged.
+    The head is found, resized to the network's spacing and covered with overlapping windows; of
+    each organ the largest piece is kept. With `deep`: more overlap, each window also mirrored
+    left-right (organs swapped back), and an entropy map. Several networks' probabilities are
+    averaged.
 
     Raises OrganNetError where the networks were trained on different grids or HU windows.
     """
@@ -53,8 +54,7 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
 
     labels = np.zeros(lps.shape, np.uint8)
     labels[box] = label_map(probabilities, cropped.shape)
-    if deep:
-        keep_largest_components(labels)
+    keep_largest_components(labels)
     entropy = None
     if deep:
         values = np.zeros(lps.shape, np.float32)

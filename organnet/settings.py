@@ -10,7 +10,7 @@ from typing import Any
 
 from organnet.errors import OrganNetError
 
-PROFILES = ("smoke", "demo", "hours", "paper")
+PROFILES = ("smoke", "demo", "hours", "tune", "paper")
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class TrainingSettings:
     validate_every: int = 10  # epochs
     train_on: tuple[str, ...] = ("training", "validation")  # 25 + 8 + 5 PDDCA cases
     seed: int = 0
+    start: str = ""  # SHA-256 of the weights it starts from; none: initialised from the seed
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,16 @@ _HOURS: dict[str, dict[str, Any]] = {
         "train_on": ("training",),
     },
 }
+_TUNE: dict[str, dict[str, Any]] = {
+    **_HOURS,
+    "training": {
+        **_HOURS["training"],
+        "epochs": 12,
+        "learning_rate": 5e-4,
+        "drop_every": 8,
+        "validate_every": 6,
+    },
+}
 _SMOKE: dict[str, dict[str, Any]] = {
     "model": {"width": 4},
     "patches": {"spacing_mm": (5.0, 5.0, 5.0), "size": (16, 32, 32)},
@@ -173,6 +184,7 @@ _PROFILE_CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "smoke": _SMOKE,
     "demo": _DEMO,
     "hours": _HOURS,
+    "tune": _TUNE,
     "paper": {},
 }
 # OpenKBP's pixels are about 3.9 mm: a finer grid would invent detail.

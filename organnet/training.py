@@ -31,9 +31,18 @@ from organnet.organs import ORGANS, UNKNOWN
 from organnet.patches import Batch, Patches, stack
 from organnet.prepared import PreparedCase
 from organnet.settings import Settings, TrainingSettings
-from organnet.weights import WEIGHTS_NAME, Network, autocast, pick_device, save_weights
+from organnet.tensors import load_tensors
+from organnet.weights import (
+    WEIGHTS_NAME,
+    Network,
+    autocast,
+    load_state,
+    pick_device,
+    save_weights,
+)
 
 LOG_NAME = "log.csv"
+START_NAME = "start.safetensors"
 LOG_COLUMNS = [
     *("epoch", "step", "learning_rate", "loss", "focal_loss", "dice_loss", "seconds", "dsc_mean"),
     *(f"dsc_{organ.name}" for organ in ORGANS),
@@ -45,7 +54,8 @@ def train(
 ) -> None:
     """Train until the last epoch is done; go on from the run's checkpoint where there is one.
 
-    Leaves weights.safetensors (the last epoch's), checkpoint.safetensors and log.csv in `run`.
+    Leaves weights.safetensors (the last epoch's), checkpoint.safetensors and log.csv in `run`. A
+    training that does not start from the seed starts from start.safetensors there.
     Raises OrganNetError without cases or for a checkpoint that does not fit, and RunError where the
     loss is not finite or a signal asked to stop; the last good checkpoint is kept.
     """
@@ -53,6 +63,8 @@ def train(
         raise OrganNetError(f"{settings.dataset} has no training cases: check its splits")
     device = pick_device()
     state = start_state(settings, device)
+    if settings.training.start:
+        load_state(state.model, load_tensors(run / START_NAME)[0], run / START_NAME)
     checkpoint = run / CHECKPOINT_NAME
     load_checkpoint(checkpoint, state, settings)
     clock, plan = state.clock, settings.training

@@ -1,5 +1,6 @@
 """Trained weights: one safetensors file that carries the settings it was trained with."""
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from organnet.settings import Settings
 from organnet.tensors import load_tensors, save_tensors
 
 WEIGHTS_NAME = "weights.safetensors"
+SHIPPED = Path(__file__).parent / "shipped"
+"""Weights that come with the package, each with its model card."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +30,46 @@ def save_weights(path: Path, model: OrganNet, settings: Settings) -> None:
     save_tensors(path, model.state_dict(), {"settings": json.dumps(settings.to_dict())})
 
 
-def load_network(run_or_file: Path, device: torch.device | None = None) -> Network:
-    """Read a run's weights.safetensors, or a weights file, in evaluation mode.
+def export_weights(named: Path, out: Path) -> None:
+    """Write weights, named as in `find_weights`, to `out` in half the space, to be shared.
 
+    The convolutions' weights, which are nearly all, are kept in half precision; norms and biases
+    stay as they are, since a running variance may lie beyond what half can hold.
+    Raises what `load_network` raises.
+    """
+    load_network(named)  # whole, and of this version
+    state, about = load_tensors(find_weights(named))
+    smaller = {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
+    save_tensors(out, smaller, about)
+
+
+def find_weights(named: Path) -> Path:
+    """The weights file of a run's folder, of that path, or shipped under that name.
+
+    Raises OrganNetError where there is none, and lists the shipped names.
+    """
+    shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
+    path = named / WEIGHTS_NAME if named.is_dir() else named
+    if path.is_file():
+        return path
+    if str(named) in shipped:
+        return shipped[str(named)]
+    names = ", ".join(shipped) or "none"
+    raise OrganNetError(
+        f"no weights at {path}: name a finished run's folder, a weights file, or weights that come "
+        f"with organnet ({names})"
+    )
+
+
+def load_network(named: Path, device: torch.device | None = None) -> Network:
+    """Read weights, named as in `find_weights`, in evaluation mode.
+
+    A network trained in bfloat16 runs in float32 where the processor has no bfloat16.
     Raises OrganNetError where the file is absent, is no safetensors file, carries no settings, or
     does not fit the network that its settings describe.
     """
-    path = run_or_file / WEIGHTS_NAME if run_or_file.is_dir() else run_or_file
-    if not path.is_file():
-        raise OrganNetError(f"no weights at {path}: name a finished run's folder or a weights file")
+    path = find_weights(named)
+    device = device or pick_device()
     state, about = load_tensors(path)
     try:
         settings = Settings.from_dict(json.loads(about["settings"]))
@@ -45,7 +79,10 @@ def load_network(run_or_file: Path, device: torch.device | None = None) -> Netwo
         ) from error
     model = OrganNet(settings.model)
     load_state(model, state, path)
-    return Network(model.eval().to(device or pick_device()), settings)
+    training = settings.training
+    if training.precision == "bfloat16":
+        training = dataclasses.replace(training, precision=fast_precision(device))
+    return Network(model.eval().to(device), dataclasses.replace(settings, training=training))
 
 
 def load_state(model: OrganNet, state: dict[str, torch.Tensor], path: Path) -> None:

@@ -1,0 +1,131 @@
+"""The network beside its ablations: each trained and scored alike, then compared case by case."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from organnet.errors import OrganNetError
+from organnet.evaluation import read_metrics
+from organnet.experiment import evaluate_run, open_run
+from organnet.files import read_json
+from organnet.model import OrganNet, parameter_count
+from organnet.organs import ORGAN_NAMES
+from organnet.scoring import METRICS_NAME
+from organnet.settings import VARIANTS, Settings
+from organnet.statistics import bootstrap_interval, case_means, compare, holm
+
+SETTINGS_NAME = "settings.json"
+OURS = "organnet"
+
+
+def run_variants(dataset: str, profile: str, data: Path | None, root: Path, seeds: int) -> None:
+    """Train and score every variant with seeds 0 to `seeds` - 1, in ROOT/VARIANT-seedN.
+
+    All have the same data, budget and patches. What is finished is not done again, so a stopped
+    job goes on where it was. Raises what `experiment.open_run` and `evaluate_run` raise.
+    """
+    for seed in range(seeds):
+        for variant in VARIANTS:
+            print(f"{variant}, seed {seed}:", flush=True)
+            folder = root / f"{variant}-seed{seed}"
+            evaluate_run(open_run(dataset, profile, data, folder, variant, seed))
+
+
+def ablation_table(root: Path) -> pd.DataFrame:
+    """One row per variant below `root`, in the order of VARIANTS.
+
+    Columns: seeds; parameters (millions); gflop, for one patch forward; dsc and hd95_mm, each the
+    mean over cases of the organs drawn, averaged over seeds first; of dsc the bootstrap interval
+    low, high over cases; dsc_ORGAN and hd95_mm_ORGAN; and the comparison of dsc with the paper's
+    network: cases, difference, difference_low, difference_high, p, p_holm (NaN in its own row).
+
+    Raises OrganNetError where `root` holds no scores of the paper's network, or runs of different
+    data, patches or schedules.
+    """
+    runs = _scored_runs(root)
+    ours = runs.get(OURS)
+    if ours is None:
+        raise OrganNetError(
+            f"{root} holds no scores of {OURS}: run `organnet training --all --out {root}`"
+        )
+    by_case = {name: case_means(_over_seeds(tables), "dsc") for name, (_, tables) in runs.items()}
+    compared = {
+        name: compare(scores, by_case[OURS]) for name, scores in by_case.items() if name != OURS
+    }
+    p_holm = dict(zip(compared, holm([c.p for c in compared.values()]), strict=True))
+    rows = {}
+    for name, (settings, tables) in runs.items():
+        scores = _over_seeds(tables)
+        low, high = bootstrap_interval(by_case[name].to_numpy())
+        rows[name] = {
+            "seeds": len(tables),
+            **model_cost(settings),
+            "dsc": by_case[name].mean(),
+            "low": low,
+            "high": high,
+            "hd95_mm": case_means(scores, "hd95_mm").mean(),
+        }
+        for metric in ("dsc", "hd95_mm"):
+            of_organ = scores.groupby("organ")[metric].mean()
+            rows[name] |= {f"{metric}_{organ}": of_organ.get(organ) for organ in ORGAN_NAMES}
+        if name in compared:
+            c = compared[name]
+            rows[name] |= {
+                "cases": c.cases,
+                "difference": c.difference,
+                "difference_low": c.low,
+                "difference_high": c.high,
+                "p": c.p,
+                "p_holm": p_holm[name],
+            }
+    return pd.DataFrame(rows).T.astype(float)
+
+
+def model_cost(settings: Settings) -> dict[str, float]:
+    """Size of a network (millions of parameters) and its work for one patch forward (gflop).
+
+    A multiply-add is two operations. Counted on shapes alone, nothing is computed.
+    """
+    with torch.device("meta"):
+        model = OrganNet(settings.model)
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            model(torch.empty(1, 1, *settings.patches.size))
+    return {
+        "parameters": parameter_count(model) / 1e6,
+        "gflop": counter.get_total_flops() / 1e9,
+    }
+
+
+def _scored_runs(root: Path) -> dict[str, tuple[Settings, list[pd.DataFrame]]]:
+    """Settings and tables of scores (one per seed) by variant, in the order of VARIANTS."""
+    found: dict[str, tuple[Settings, list[pd.DataFrame]]] = {}
+    alike = None
+    for path in sorted(root.glob(f"*/{METRICS_NAME}")):
+        content = read_json(path.parent / SETTINGS_NAME)
+        settings = Settings.from_dict(content["settings"])
+        same = (content["data"]["sha256"], settings.patches, _but_seed(settings))
+        if alike is not None and same != alike:
+            raise OrganNetError(
+                f"{path.parent} was trained on other data or otherwise than its neighbours: "
+                "compare variants of one budget alone"
+            )
+        alike = same
+        found.setdefault(settings.variant, (settings, []))[1].append(read_metrics(path))
+    return {name: found[name] for name in VARIANTS if name in found}
+
+
+def _but_seed(settings: Settings) -> dict:
+    plan = dict(vars(settings.training))
+    plan.pop("seed")
+    return plan
+
+
+def _over_seeds(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Scores of each case and organ, averaged over seeds; the rest as in the first table."""
+    keys = ["case", "organ"]
+    scores = ["dsc", "hd95_mm", "surface_dice"]
+    means = pd.concat(tables).groupby(keys, sort=False)[scores].mean()
+    return tables[0].drop(columns=scores).join(means, on=keys)

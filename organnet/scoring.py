@@ -1,0 +1,77 @@
+"""Networks put to the test: every test case of a data set segmented and scored."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from organnet.datasets import Dataset
+from organnet.errors import OrganNetError
+from organnet.evaluation import metrics_table, summarise, write_metrics
+from organnet.files import make_folder, read_json, sha256, write_json
+from organnet.inference import predict
+from organnet.metrics import score_case
+from organnet.volume import read_volume, write_volume
+from organnet.weights import Network, find_weights, load_network
+
+METRICS_NAME = "metrics.csv"
+SUMMARY_NAME = "summary.json"
+SCORED_NAME = "scored.json"
+
+
+def prediction_path(folder: Path, case_name: str) -> Path:
+    """Where the label map predicted for a case lies in a folder of scores."""
+    return folder / "predictions" / f"{case_name}.nrrd"
+
+
+def score_cases(
+    networks: list[Network],
+    dataset: Dataset,
+    names: Sequence[str],
+    folder: Path,
+    deep: bool = False,
+) -> pd.DataFrame:
+    """Segment and score these cases; leave predictions/, metrics.csv and summary.json in `folder`.
+
+    A prediction that is there already is not made again. Raises OrganNetError where no organ is
+    drawn in any of the cases.
+    """
+    scores = {}
+    for name in tqdm(names, "test cases", unit="case", disable=None):
+        case = dataset.load(name)
+        path = prediction_path(folder, name)
+        if not path.exists():
+            write_volume(predict(networks, case.ct, deep).labels, path)
+        predicted = read_volume(path).array
+        scores[name] = score_case(case.labels.array, predicted, case.labels.spacing_mm, case.drawn)
+    table = metrics_table(scores)
+    if table["dsc"].isna().all():
+        raise OrganNetError(f"{dataset.root} has no organ drawn in any of these cases")
+    write_metrics(table, folder / METRICS_NAME)
+    write_json(folder / SUMMARY_NAME, summarise(table))
+    return table
+
+
+def score_weights(
+    weights: list[Path], dataset: Dataset, split: str, folder: Path, deep: bool
+) -> pd.DataFrame:
+    """Score weights on a split of a data set they were not trained on; goes on where it stopped.
+
+    Raises OrganNetError where the split is empty, or `folder` holds scores of other weights, cases
+    or another kind of inference.
+    """
+    names = dataset.splits[split]
+    if not names:
+        raise OrganNetError(f"{dataset.root} has no {split} cases: choose another --split")
+    scored = {
+        "weights": [sha256(find_weights(path)) for path in weights],
+        "dataset": dataset.name,
+        "cases": list(names),
+        "deep": deep,
+    }
+    note = make_folder(folder) / SCORED_NAME
+    if note.exists() and read_json(note) != scored:
+        raise OrganNetError(f"{note} is of other weights or cases: choose another --out")
+    write_json(note, scored)
+    return score_cases([load_network(path) for path in weights], dataset, names, folder, deep)

@@ -1,0 +1,106 @@
+"""The network beside its ablations: one budget, seeds averaged first, compared case by case."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from organnet.ablation import ablation_table, model_cost
+from organnet.errors import OrganNetError
+from organnet.evaluation import metrics_table, write_metrics
+from organnet.metrics import OrganScore
+from organnet.model import OrganNet
+from organnet.settings import make_settings
+
+CASES = [f"case{n}" for n in range(6)]
+
+
+def scored(root: Path, variant: str, dsc: list[float], seed: int = 0, data: str = "d") -> None:
+    """A finished run of smoke settings in which each case has a mandible of that DSC."""
+    folder = root / f"{variant}-seed{seed}"
+    settings = make_settings("phantom", "smoke", variant, seed)
+    folder.mkdir(parents=True)
+    content = {"settings": settings.to_dict(), "data": {"sha256": data}}
+    (folder / "settings.json").write_text(json.dumps(content))
+    nothing = OrganScore("BrainStem", np.nan, np.nan, np.nan, 0, 0, "not drawn")
+    scores = {
+        case: [nothing, OrganScore("Mandible", value, 10 * (1 - value), 0.5, 9, 9, "scored")]
+        for case, value in zip(CASES, dsc, strict=True)
+    }
+    write_metrics(metrics_table(scores), folder / "metrics.csv")
+
+
+def test_rows_are_compared_case_by_case(tmp_path: Path) -> None:
+    base = np.array([0.5, 0.6, 0.7, 0.8, 0.9, 0.4])
+    scored(tmp_path, "organnet", list(base))
+    scored(tmp_path, "unet", list(base - [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]))
+    scored(tmp_path, "no-hdc", list(np.add(base, [0.01, -0.02, 0.03, -0.04, 0.05, -0.06])))
+    table = ablation_table(tmp_path)
+    assert list(table.index) == ["organnet", "no-hdc", "unet"]  # the order of VARIANTS
+    ours, unet = table.loc["organnet"], table.loc["unet"]
+    assert ours["dsc"] == pytest.approx(base.mean())
+    assert ours["hd95_mm"] == pytest.approx(10 * (1 - base.mean()))
+    assert ours["dsc_Mandible"] == pytest.approx(base.mean())
+    assert np.isnan(ours["dsc_BrainStem"]) and np.isnan(ours["p"])
+    assert unet["difference"] == pytest.approx(-0.035)
+    assert -0.06 <= unet["difference_low"] < -0.035 < unet["difference_high"] <= -0.01
+    assert unet["p"] == pytest.approx(2 / 64)  # all six of one sign
+    assert unet["p_holm"] == pytest.approx(4 / 64)  # the smaller of two
+    assert table.loc["no-hdc", "p_holm"] == pytest.approx(table.loc["no-hdc", "p"])
+    assert unet["cases"] == 6
+
+
+def test_seeds_are_averaged_before_cases_are_compared(tmp_path: Path) -> None:
+    scored(tmp_path, "organnet", [0.4] * 6, seed=0)
+    scored(tmp_path, "organnet", [0.6] * 6, seed=1)
+    scored(tmp_path, "unet", [0.5] * 6, seed=0)
+    table = ablation_table(tmp_path)
+    assert table.loc["organnet", "seeds"] == 2
+    assert table.loc["organnet", "dsc"] == pytest.approx(0.5)
+    assert table.loc["unet", "difference"] == pytest.approx(0)
+    assert table.loc["unet", "cases"] == 6
+
+
+def test_runs_of_other_data_are_not_compared(tmp_path: Path) -> None:
+    scored(tmp_path, "organnet", [0.5] * 6)
+    scored(tmp_path, "unet", [0.5] * 6, data="another")
+    with pytest.raises(OrganNetError, match="other data"):
+        ablation_table(tmp_path)
+
+
+def test_without_the_papers_network_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
+    scored(tmp_path, "unet", [0.5] * 6)
+    with pytest.raises(OrganNetError, match="no scores of organnet"):
+        ablation_table(tmp_path)
+
+
+def test_cost_is_that_of_the_convolutions_by_hand() -> None:
+    """Of a smoke network's rows 1 and 16: 2 x kernel x channels in x out x voxels."""
+    settings = make_settings("phantom", "smoke")
+    cost = model_cost(settings)
+    voxels = np.prod(settings.patches.size)
+    width = settings.model.width
+    rows_1_and_16 = 2 * voxels * (9 * width + 9 * width**2 + 2 * width * 10)
+    total = 0
+    model = OrganNet(settings.model)
+
+    def count(module, inputs, output) -> None:
+        nonlocal total
+        weight = module.weight
+        work = weight[0].numel() * output.numel()  # a transposed one has a tap per output voxel
+        if isinstance(module, torch.nn.ConvTranspose3d):
+            work = weight.shape[0] * output.numel()
+        total += 2 * work
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv3d | torch.nn.ConvTranspose3d | torch.nn.Linear):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        model(torch.zeros(1, 1, *settings.patches.size))
+    assert cost["gflop"] == pytest.approx(total / 1e9)
+    assert cost["gflop"] > rows_1_and_16 / 1e9
+    assert cost["parameters"] == pytest.approx(sum(p.numel() for p in model.parameters()) / 1e6)
+    assert pd.Series(cost).notna().all()
