@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from organnet.experiment import Run, open_run, train_run
+
 # One thread: sums come in one order, and small tensors do not wait for a second core.
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -18,3 +20,12 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"{SHARED_DATA} is absent: real data are not part of the repository")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A trained smoke run on the phantom, shared by the tests that need weights."""
+    folder = tmp_path_factory.mktemp("smoke")
+    run = open_run("phantom", "smoke", folder / "data", folder / "run")
+    train_run(run)
+    return run

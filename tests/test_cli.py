@@ -10,13 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from conftest import REPOSITORY
 from safetensors.numpy import load_file, save_file
 
+from organnet.ablation import ablation_table
 from organnet.cli import app
-from organnet.experiment import Run, open_run, train_run
+from organnet.experiment import Run
 from organnet.files import read_json
 from organnet.settings import VARIANTS
 from organnet.volume import Volume, read_volume, same_grid, write_volume
+
+COMMANDS = {
+    *("reproduce", "training", "inference", "score"),
+    *("evaluate", "agreement", "export", "phantom"),
+}
 
 
 def organnet(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -34,15 +41,6 @@ def complaint(result: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
-@pytest.fixture(scope="session")
-def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A trained smoke run on the phantom, shared by the tests that need weights."""
-    folder = tmp_path_factory.mktemp("smoke")
-    run = open_run("phantom", "smoke", folder / "data", folder / "run")
-    train_run(run)
-    return run
-
-
 @pytest.fixture
 def case(smoke_run: Run, tmp_path: Path) -> Path:
     """A copy of one case, to be broken."""
@@ -53,7 +51,7 @@ def case(smoke_run: Run, tmp_path: Path) -> Path:
 def test_help_names_every_command_and_needs_no_torch() -> None:
     result = organnet("--help")
     assert result.returncode == 0
-    for command in ("reproduce", "training", "inference", "evaluate", "phantom"):
+    for command in COMMANDS:
         assert command in result.stdout
     imported = "import sys, organnet.cli; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", imported], text=True) == "False\n"
@@ -269,13 +267,19 @@ def test_a_run_of_other_settings_is_not_overwritten(smoke_run: Run) -> None:
     assert read_json(smoke_run.folder / "settings.json") == before
 
 
-def test_training_all_trains_every_variant(smoke_run: Run, tmp_path: Path) -> None:
+def test_training_all_trains_and_scores_every_variant(smoke_run: Run, tmp_path: Path) -> None:
     words = ("training", "--all", "--profile", "smoke", "--data", smoke_run.dataset.root)
     result = organnet(*words, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
     for name in VARIANTS:
-        assert (tmp_path / name / "weights.safetensors").is_file()
-        assert read_json(tmp_path / name / "settings.json")["settings"]["variant"] == name
+        settings = read_json(tmp_path / f"{name}-seed0" / "settings.json")["settings"]
+        assert settings["variant"] == name
+    table = ablation_table(tmp_path)
+    assert list(table.index) == list(VARIANTS)
+    assert table["dsc"].between(0, 1).all()
+    again = organnet(*words, "--out", tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert ablation_table(tmp_path).equals(table)
 
 
 def test_phantom_writes_cases(tmp_path: Path) -> None:
@@ -286,4 +290,6 @@ def test_phantom_writes_cases(tmp_path: Path) -> None:
 
 def test_the_commands_are_those_of_the_readme() -> None:
     names = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert names == {"reproduce", "training", "inference", "evaluate", "phantom"}
+    assert names == COMMANDS
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert not [name for name in names if f"organnet {name}" not in readme]

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from organnet.figures.style import (
     DOUBLE_MM,
@@ -19,11 +20,16 @@ from organnet.figures.style import (
 )
 from organnet.organs import ORGANS
 
+BAND = "#d4d4d4"
 HD95_TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 @printed
-def organ_scores(metrics: pd.DataFrame, paper: Mapping[str, float] | None = None) -> Figure:
+def organ_scores(
+    metrics: pd.DataFrame,
+    paper: Mapping[str, float] | None = None,
+    observers: pd.DataFrame | None = None,
+) -> Figure:
     """DSC and HD95 per organ, one point per case, boxes from quartile to quartile.
 
     A cross is an organ that the prediction or the reference lacks: DSC 0, HD95 the volume's
@@ -32,15 +38,21 @@ def organ_scores(metrics: pd.DataFrame, paper: Mapping[str, float] | None = None
     Args:
         metrics: table of `evaluation.metrics_table`.
         paper: published DSC in % by organ, drawn as diamonds; PDDCA's off-site test.
+        observers: the same table for two people who drew the same scans; a grey band from quartile
+            to quartile behind each box, a line at the median.
     """
     figure = new_figure(DOUBLE_MM, 108.0)
     upper, lower = figure.subplots(2, 1, sharex=True)
     counted = metrics[metrics["status"] != "not drawn"]
-    draw_boxes(upper, counted, lambda rows: 100 * rows["dsc"])
-    draw_boxes(lower, counted, lambda rows: rows["hd95_mm"])
-    handles = [
+    handles: list[Line2D | Patch] = [
         Line2D([], [], color="#555555", marker="o", linestyle="", markersize=3, label="case"),
     ]
+    for axes, values_of in ((upper, _percent), (lower, _millimetres)):
+        if observers is not None:
+            _draw_bands(axes, observers, values_of)
+        draw_boxes(axes, counted, values_of)
+    if observers is not None:
+        handles.append(Patch(facecolor=BAND, label="between two observers"))
     if counted["status"].str.endswith("empty").any():
         handles.append(
             Line2D([], [], color="#555555", marker="x", linestyle="", markersize=4, label="missing")
@@ -58,8 +70,29 @@ def organ_scores(metrics: pd.DataFrame, paper: Mapping[str, float] | None = None
     names = [f"{SHORT_NAMES[o.name]}\nn = {numbers.get(o.name, 0)}" for o in ORGANS]
     lower.set_xticks(range(len(ORGANS)), names)
     lower.set_xlim(-0.6, len(ORGANS) - 0.4)
-    figure.legend(handles=handles, loc="outside upper right", ncols=3)
+    figure.legend(handles=handles, loc="outside upper right", ncols=4)
     return figure
+
+
+def _percent(rows: pd.DataFrame) -> pd.Series:
+    return 100 * rows["dsc"]
+
+
+def _millimetres(rows: pd.DataFrame) -> pd.Series:
+    return rows["hd95_mm"]
+
+
+def _draw_bands(
+    axes: Axes, observers: pd.DataFrame, values_of: Callable[[pd.DataFrame], pd.Series]
+) -> None:
+    """Middle half and median of the agreement of two people, behind each organ's box."""
+    for number, organ in enumerate(ORGANS):
+        rows = observers[(observers["organ"] == organ.name) & (observers["status"] == "scored")]
+        if len(rows):
+            low, middle, high = np.percentile(values_of(rows), (25, 50, 75))
+            x = (number - 0.46, number + 0.46)
+            axes.fill_between(x, low, high, color=BAND, linewidth=0, zorder=0)
+            axes.plot(x, (middle, middle), color=GREY, linewidth=0.8, zorder=0.5)
 
 
 def draw_boxes(

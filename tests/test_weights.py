@@ -1,0 +1,97 @@
+"""Weights: found by path or name, shared in half the space, started from, put to the test."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from organnet import weights as module
+from organnet.errors import OrganNetError
+from organnet.experiment import Run, evaluate_run, open_run, train_run
+from organnet.files import sha256
+from organnet.model import OrganNet
+from organnet.scoring import METRICS_NAME, score_weights
+from organnet.settings import make_settings
+from organnet.tensors import load_tensors
+from organnet.training import START_NAME
+from organnet.weights import export_weights, find_weights, load_network, save_weights
+
+SETTINGS = make_settings("phantom", "smoke")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "some.safetensors"
+    torch.manual_seed(1)
+    save_weights(path, OrganNet(SETTINGS.model), SETTINGS)
+    return path
+
+
+def test_found_by_run_by_file_and_by_name(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SHIPPED", tmp_path)
+    run = tmp_path / "run"
+    run.mkdir()
+    file_in_run = file.rename(run / "weights.safetensors")
+    assert find_weights(run) == file_in_run == find_weights(file_in_run)
+    export_weights(run, file)
+    monkeypatch.chdir(run)
+    assert find_weights(Path("some")) == file
+    with pytest.raises(OrganNetError, match=r"no weights at other: .* organnet \(some\)"):
+        find_weights(Path("other"))
+
+
+def test_exported_weights_are_half_as_large_and_nearly_the_same(file: Path, tmp_path: Path) -> None:
+    smaller = tmp_path / "smaller.safetensors"
+    export_weights(file, smaller)
+    assert smaller.stat().st_size < 0.6 * file.stat().st_size
+    whole, half = load_tensors(file)[0], load_tensors(smaller)[0]
+    for key, value in whole.items():
+        if value.ndim > 1:
+            assert half[key].dtype == torch.float16
+            assert torch.allclose(half[key].float(), value, rtol=2**-11, atol=2**-24)
+        else:
+            assert torch.equal(half[key], value), key
+    network = load_network(smaller)
+    assert network.settings == SETTINGS
+    assert all(p.dtype == torch.float32 for p in network.model.parameters())
+
+
+@pytest.mark.parametrize("fast", ["bfloat16", "float32"])
+def test_bfloat16_is_left_where_the_processor_lacks_it(
+    fast: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = dataclasses.replace(SETTINGS.training, precision="bfloat16")
+    settings = dataclasses.replace(SETTINGS, training=training)
+    save_weights(file, OrganNet(settings.model), settings)
+    monkeypatch.setattr(module, "fast_precision", lambda _: fast)
+    assert load_network(file).settings.training.precision == fast
+
+
+def test_a_run_goes_on_from_other_weights(smoke_run: Run, tmp_path: Path) -> None:
+    root = smoke_run.dataset.root
+    run = open_run("phantom", "smoke", root, tmp_path, seed=1, start=smoke_run.folder)
+    assert run.settings.training.start == sha256(smoke_run.folder / "weights.safetensors")
+    assert sha256(tmp_path / START_NAME) == run.settings.training.start
+    assert open_run("phantom", "smoke", root, tmp_path, seed=1).settings == run.settings
+    train_run(run)
+    assert run.log["loss"][0] < smoke_run.log["loss"][0]
+    with pytest.raises(OrganNetError, match="other settings"):
+        open_run("phantom", "smoke", root, tmp_path, seed=1, start=tmp_path)
+
+
+def test_scores_of_weights_are_those_of_their_run(smoke_run: Run, tmp_path: Path) -> None:
+    evaluate_run(smoke_run)
+    score_weights([smoke_run.folder], smoke_run.dataset, "test", tmp_path, deep=False)
+    for name in (METRICS_NAME, "summary.json"):
+        assert (tmp_path / name).read_bytes() == (smoke_run.folder / name).read_bytes()
+    with pytest.raises(OrganNetError, match="other weights or cases"):
+        score_weights([smoke_run.folder], smoke_run.dataset, "validation", tmp_path, deep=False)
+
+
+def test_a_split_without_cases_is_refused(smoke_run: Run, tmp_path: Path) -> None:
+    empty = dataclasses.replace(smoke_run.dataset, splits={"test": ()})
+    with pytest.raises(OrganNetError, match="no test cases"):
+        score_weights([smoke_run.folder], empty, "test", tmp_path, deep=False)
