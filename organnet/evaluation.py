@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
+from organnet.datasets import observers, pddca
 from organnet.datasets.case import shortened
-from organnet.datasets.pddca import STRUCTURES, read_labels
 from organnet.errors import OrganNetError
 from organnet.files import atomic_path
 from organnet.metrics import DEFINITIONS, OrganScore, score_case
@@ -40,24 +41,36 @@ def evaluate(prediction: Path, reference: Path) -> pd.DataFrame:
     """Score predictions against references; a table with METRIC_COLUMNS.
 
     Each of the two is a label-map file (.nrrd, .nii.gz, .mha), a case folder in PDDCA's layout
-    (structures/*.nrrd), or a folder of either; see `match_cases`. In a case folder the drawn
-    organs are those with a file. In a reference label map they are those that occur: an organ
-    without a voxel is taken as not drawn, thus unknown, since a label map cannot say more.
+    (structures/*.nrrd) or the two observers' (segmentations/*.nrrd), or a folder of such; see
+    `match_cases`. Raises OrganNetError where nothing matches, or as `score_pairs`.
+    """
+    return score_pairs(match_cases(prediction, reference).matched)
 
-    Raises OrganNetError where nothing matches, a file is faulty or no label map, or a prediction
-    lies on another grid than its reference.
+
+def score_pairs(pairs: Mapping[str, tuple[Path, Path]]) -> pd.DataFrame:
+    """Score by case name a (prediction, reference), each a label-map file or a case folder.
+
+    In a reference's case folder the drawn organs are those with a file that is not empty. In a
+    reference label map they are those that occur: an organ without a voxel is taken as not drawn,
+    thus unknown, since a label map cannot say more. A prediction has every organ; but an observer's
+    folder is a person's drawing, and an organ that it lacks is not scored.
+
+    Raises OrganNetError where a file is faulty or no label map, or a prediction lies on another
+    grid than its reference.
     """
     scores = {}
-    for case, (predicted_path, reference_path) in match_cases(
-        prediction, reference
-    ).matched.items():
-        predicted, _ = _read(predicted_path)
+    for case, (predicted_path, reference_path) in tqdm(
+        pairs.items(), "scoring", unit="case", disable=None
+    ):
+        predicted, found = _read(predicted_path)
         truth, drawn = _read(reference_path)
         if not same_grid(predicted, truth):
             raise OrganNetError(
                 f"{predicted_path} lies on another grid than {reference_path}: "
                 "resample the prediction to the reference's grid"
             )
+        if observers.is_drawing(predicted_path):
+            drawn &= found
         scores[case] = score_case(truth.array, predicted.array, truth.spacing_mm, drawn)
     return metrics_table(scores)
 
@@ -197,7 +210,11 @@ def _remarks(row: Mapping[str, Any]) -> str:
 
 
 def _holds_many(path: Path) -> bool:
-    return path.is_dir() and not (path / STRUCTURES).is_dir()
+    return path.is_dir() and not _is_case(path)
+
+
+def _is_case(path: Path) -> bool:
+    return (path / pddca.STRUCTURES).is_dir() or observers.is_drawing(path)
 
 
 def _label_maps(path: Path) -> dict[str, Path]:
@@ -209,7 +226,7 @@ def _label_maps(path: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for child in sorted(path.iterdir()):
         is_file = child.name.lower().endswith(tuple(IMAGE_FORMATS))
-        if child.name.startswith(".") or not (is_file or (child / STRUCTURES).is_dir()):
+        if child.name.startswith(".") or not (is_file or _is_case(child)):
             continue
         if case_name(child).endswith("_entropy"):  # beside a prediction of `inference --deep`
             continue
@@ -220,7 +237,7 @@ def _label_maps(path: Path) -> dict[str, Path]:
     if not found:
         raise OrganNetError(
             f"{path} holds no label map ({', '.join(IMAGE_FORMATS)}) and no case "
-            f"({STRUCTURES}/*.nrrd): check the path"
+            f"({pddca.STRUCTURES}/*.nrrd or {observers.SEGMENTATIONS}/*.nrrd): check the path"
         )
     return found
 
@@ -235,7 +252,8 @@ def case_name(path: Path) -> str:
 def _read(path: Path) -> tuple[Volume, frozenset[str]]:
     """A label map in LPS order and the organs drawn in it."""
     if path.is_dir():
-        volume, drawn = read_labels(path)
+        layout = observers if observers.is_drawing(path) else pddca
+        volume, drawn = layout.read_labels(path)
         return to_lps(volume), drawn
     volume = to_lps(read_volume(path))
     present = np.unique(volume.array)

@@ -6,6 +6,7 @@ handled here: organs without a file were not drawn, structures overlap by a few 
 Source: Raudaschl et al., Medical Physics 2017, doi 10.1002/mp.12197.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from organnet.datasets.case import (
@@ -82,7 +83,7 @@ def read_case(folder: Path) -> Case:
     if not image.exists():
         raise OrganNetError(f"{image} is missing: put the case's CT there")
     ct = read_ct(image)
-    labels, drawn = _read_structures(folder, image, ct)
+    labels, drawn = read_masks(_structure_files(folder), image, ct)
     return Case(folder.name, ct, labels, drawn)
 
 
@@ -91,16 +92,20 @@ def read_labels(folder: Path) -> tuple[Volume, frozenset[str]]:
 
     Works for cases without img.nrrd. Raises OrganNetError as `read_case`.
     """
-    return _read_structures(folder, None, None)
+    return read_masks(_structure_files(folder))
 
 
-def _read_structures(
-    folder: Path, image: Path | None, ct: Volume | None
+def read_masks(
+    files: Mapping[str, Path], image: Path | None = None, ct: Volume | None = None
 ) -> tuple[Volume, frozenset[str]]:
-    """Compose the label map; all structures must lie on ct's grid, or else on the first one's."""
+    """Compose a label map (uint8) of at least one mask file by organ; also the organs drawn.
+
+    All masks must lie on ct's grid, or else on the first one's. An organ whose mask is empty is not
+    drawn. Raises OrganNetError where a file is faulty or lies on another grid.
+    """
     grid_of, grid = image, ct
     masks: dict[str, Mask] = {}
-    for name, path in _structure_files(folder).items():
+    for name, path in files.items():
         volume = read_volume(path)
         if grid is None or grid_of is None:
             grid_of, grid = path, volume
