@@ -218,6 +218,7 @@ def test_folders_without_cases_are_refused_with_the_remedy(tmp_path: Path) -> No
         "pddca": r"imagenglab\.com.*CASE/img\.nrrd",
         "phantom": "organnet phantom",
         "openkbp": r"github\.com/ababier/open-kbp.*train-pats/pt_1/ct\.csv",
+        "joint": "JSON file that lists the cases",
     }
     for name in DATASETS:
         with pytest.raises(OrganNetError, match=remedy[name]) as error:
