@@ -98,5 +98,7 @@ def test_a_faulty_list_is_one_line(data: Path, groups: object, message: str) -> 
 
 
 def test_a_list_that_is_absent(tmp_path: Path) -> None:
-    with pytest.raises(OrganNetError, match="no file"):
+    with pytest.raises(OrganNetError, match="does not exist"):
         open_dataset("joint", tmp_path / "absent.json")
+    with pytest.raises(OrganNetError, match="is a folder: name the JSON file"):
+        open_dataset("joint", tmp_path)

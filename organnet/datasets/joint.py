@@ -42,8 +42,8 @@ def open_joint(path: Path) -> Dataset:
     Raises OrganNetError where the file is missing or not such a list, a case's folder is missing,
     or one name stands in two groups.
     """
-    if not path.is_file():
-        raise OrganNetError(f"{path} is no file: name the JSON file that lists the cases")
+    if path.is_dir():
+        raise OrganNetError(f"{path} is a folder: name the JSON file that lists the cases")
     groups = [_read_group(path, item) for item in _groups_of(path)]
     folders: dict[str, Path] = {}
     organs: dict[Path, frozenset[str]] = {}
