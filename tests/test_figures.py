@@ -3,136 +3,19 @@
 import subprocess
 import sys
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from figure_parts import a_case, a_log, a_patch_figure, scores, shifted
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.image import imread
-from matplotlib.text import Text
 
 from organnet import figures
-from organnet.datasets.case import Case
-from organnet.evaluation import metrics_table
 from organnet.figures.panel import MARKS
 from organnet.figures.planes import view_of
 from organnet.figures.slices import PLANES, best_slices, slice_through
-from organnet.figures.style import DOUBLE_MM, FONT_PT, SINGLE_MM, ink
+from organnet.figures.style import ink
 from organnet.figures.uncertainty import error_kinds
-from organnet.metrics import score_case
-from organnet.organs import ORGAN_NAMES, ORGANS, UNKNOWN
-from organnet.paper import PAPER, PAPER_RESULTS
-from organnet.volume import Volume
-
-SPACING_MM = (3.0, 1.5, 1.0)
-
-
-def a_case(name="tiny", labels=range(1, 10), direction=None):
-    """Organs in a row along x, each three voxels wide, in a body of water."""
-    array = np.zeros((24, 48, 64), np.uint8)
-    for label in labels:
-        array[8:16, 20:28, 6 * label : 6 * label + 4] = label
-    ct = np.full(array.shape, -1000, np.int16)
-    ct[2:-2, 4:-4, 3:-3] = 40
-    identity = direction is None
-    grid = Volume(ct, SPACING_MM) if identity else Volume(ct, SPACING_MM, (0.0,) * 3, direction)
-    drawn = frozenset(organ.name for organ in ORGANS if organ.label in labels)
-    return Case(name, grid, grid.with_array(array), drawn)
-
-
-def shifted(case, by=2):
-    return case.labels.with_array(np.roll(case.labels.array, by, 2))
-
-
-def scores(cases, by=2):
-    return metrics_table(
-        {
-            case.name: score_case(
-                case.labels.array, shifted(case, by).array, case.labels.spacing_mm, case.drawn
-            )
-            for case in cases
-        }
-    )
-
-
-def a_log(epochs=12):
-    epoch = np.arange(1, epochs + 1)
-    log = pd.DataFrame({"epoch": epoch, "step": 4 * epoch, "seconds": 1.0})
-    log["learning_rate"] = np.where(epoch <= 5, 1e-3, np.where(epoch <= 10, 1e-4, 1e-5))
-    log["focal_loss"], log["dice_loss"] = 1 / epoch, 2 / epoch
-    log["loss"] = log["focal_loss"] + log["dice_loss"]
-    scored = epoch % 4 == 0
-    for name in ("mean", *ORGAN_NAMES):
-        log[f"dsc_{name}"] = np.where(scored, 1 - 1 / epoch, np.nan)
-    log["dsc_Chiasm"] = np.nan  # drawn in no validation case
-    return log
-
-
-def an_entropy_figure():
-    case = a_case()
-    z = 10
-    reference, prediction = case.labels.array[z], shifted(case).array[z]
-    entropy = (reference != prediction).astype(np.float32)
-    return figures.entropy_and_error(
-        case.ct.array[z], entropy, reference, prediction, SPACING_MM[1:]
-    )
-
-
-def a_patch_figure(n=3):
-    case = a_case()
-    labels = np.stack([case.labels.array] * n)
-    labels[0, :3] = UNKNOWN
-    ct = np.clip(case.ct.array / 300, -1, 1).astype(np.float32)
-    return figures.patch_gallery(np.stack([ct] * n), labels, SPACING_MM)
-
-
-FIGURES = {
-    "case_planes": (lambda: figures.case_planes(a_case(), shifted(a_case())), DOUBLE_MM),
-    "case_scene": (lambda: figures.case_scene(a_case(), shifted(a_case())), DOUBLE_MM),
-    "best_median_worst": (
-        lambda: figures.best_median_worst(
-            {"tiny": a_case()}, {"tiny": shifted(a_case())}, scores([a_case()])
-        ),
-        DOUBLE_MM,
-    ),
-    "phantom_gallery": (lambda: figures.phantom_gallery([a_case("a"), a_case("b")]), DOUBLE_MM),
-    "learning_curves": (lambda: figures.learning_curves(a_log()), DOUBLE_MM),
-    "organ_scores": (
-        lambda: figures.organ_scores(scores([a_case()]), PAPER_RESULTS[PAPER]),
-        DOUBLE_MM,
-    ),
-    "organ_volumes": (
-        lambda: figures.organ_volumes(figures.measure_volumes([a_case()])),
-        DOUBLE_MM,
-    ),
-    "volume_against_dsc": (
-        lambda: figures.volume_against_dsc(scores([a_case()]), {"tiny": 0.0045}),
-        SINGLE_MM,
-    ),
-    "entropy_and_error": (an_entropy_figure, DOUBLE_MM),
-    "patch_gallery": (a_patch_figure, DOUBLE_MM),
-}
-
-
-def test_every_figure_is_tried_here():
-    helpers = {"save", "measure_volumes", "ranked_cases"}
-    assert set(FIGURES) == set(figures.__all__) - helpers
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_figure_is_saved_at_printed_size_and_legible(name, tmp_path):
-    before = dict(matplotlib.rcParams)
-    draw, width_mm = FIGURES[name]
-    figure = draw()
-    assert figures.save(figure, tmp_path / "deep" / "figure.png").stat().st_size > 5_000
-    assert dict(matplotlib.rcParams) == before
-    pixels = imread(tmp_path / "deep" / "figure.png")[..., :3]
-    assert pixels.shape[1] == pytest.approx(width_mm / 25.4 * 200, abs=1)
-    assert pixels.shape[0] < 240 / 25.4 * 200  # fits on a page
-    assert pixels.std() > 0.05
-    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
-    assert min(text.get_fontsize() for text in texts) >= FONT_PT
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["figure.png"]
+from organnet.organs import ORGANS, UNKNOWN
 
 
 def test_figures_need_no_pyplot():
@@ -262,12 +145,8 @@ def test_best_median_and_worst_are_found_and_drawn():
 
 def test_learning_curves_show_losses_organs_and_drops():
     left, right = figures.learning_curves(a_log()).axes
-    assert [t.get_text() for t in left.get_legend().get_texts()] == [
-        "total",
-        "focal",
-        "average Dice",
-        "learning rate drops",
-    ]
+    labels = [t.get_text() for t in left.get_legend().get_texts()]
+    assert labels == ["total", "focal", "average Dice", "learning rate drops"]
     drops = [line.get_xdata()[0] for line in left.lines if len(line.get_xdata()) == 2]
     assert drops == [5.5, 10.5]
     names = [t.get_text() for t in right.get_legend().get_texts()]
@@ -320,12 +199,8 @@ def test_patches_are_shown_axial_above_coronal(n):
 def test_gallery_has_four_views_of_each_case():
     figure = figures.phantom_gallery([a_case("a"), a_case("b"), a_case("c")])
     assert len(figure.axes) == 12
-    assert [axes.get_title(loc="left").split(",")[0] for axes in figure.axes[:4]] == [
-        "axial",
-        "axial",
-        "coronal",
-        "sagittal",
-    ]
+    titles = [axes.get_title(loc="left").split(",")[0] for axes in figure.axes[:4]]
+    assert titles == ["axial", "axial", "coronal", "sagittal"]
 
 
 def test_ink_is_dark_enough_on_paper():

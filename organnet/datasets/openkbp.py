@@ -124,9 +124,7 @@ def read_case(folder: Path) -> Case:
     unknown = np.zeros(there.shape, dtype=bool)
     for name, file_name in STRUCTURES.items():
         drawn = _read_structure(folder / f"{file_name}.csv")
-        on_ct = drawn & there
-        if np.count_nonzero(on_ct) < KNOWN_FRACTION * np.count_nonzero(drawn):
-            on_ct[:] = False
+        on_ct = part_on_ct(drawn, there)
         unknown |= drawn & ~on_ct
         mask = crop_mask(on_ct)
         if mask is not None:
@@ -135,6 +133,15 @@ def read_case(folder: Path) -> Case:
     labels[unknown & (labels == BACKGROUND)] = UNKNOWN
     volume = Volume(np.ascontiguousarray(ct, dtype=np.int16), spacing_mm)
     return Case(folder.name, volume, volume.with_array(labels), frozenset(masks))
+
+
+def part_on_ct(
+    drawn: Bool[np.ndarray, "z y x"], there: Bool[np.ndarray, "z y x"]
+) -> Bool[np.ndarray, "z y x"]:
+    """What of an organ lies where there is CT; nothing where that is less than KNOWN_FRACTION."""
+    on_ct = drawn & there
+    enough = np.count_nonzero(on_ct) >= KNOWN_FRACTION * np.count_nonzero(drawn)
+    return on_ct if enough else np.zeros_like(on_ct)
 
 
 def _to_lps(flat: Shaped[np.ndarray, " voxels"]) -> Shaped[np.ndarray, "z y x"]:

@@ -4,7 +4,11 @@ The figures belong to no window and no pyplot state. A notebook shows them after
 `%matplotlib inline`; `save` writes them as PNG.
 """
 
+from organnet.figures.ablation import ablation
+from organnet.figures.architecture import architecture
+from organnet.figures.confusion import count_sides, left_right_confusion
 from organnet.figures.curves import learning_curves
+from organnet.figures.errors import error_surfaces
 from organnet.figures.gallery import phantom_gallery
 from organnet.figures.patches import patch_gallery
 from organnet.figures.planes import best_median_worst, case_planes, ranked_cases
@@ -15,11 +19,16 @@ from organnet.figures.uncertainty import entropy_and_error
 from organnet.figures.volumes import measure_volumes, organ_volumes, volume_against_dsc
 
 __all__ = [
+    "ablation",
+    "architecture",
     "best_median_worst",
     "case_planes",
     "case_scene",
+    "count_sides",
     "entropy_and_error",
+    "error_surfaces",
     "learning_curves",
+    "left_right_confusion",
     "measure_volumes",
     "organ_scores",
     "organ_volumes",

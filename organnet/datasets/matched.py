@@ -1,0 +1,146 @@
+"""Scans drawn again: OpenKBP's CT with what an oncologist of `observers` drew on the same scan.
+
+OpenKBP took every fourth pixel of every slice of a scan and moved its box by whole voxels: `PAIRS`
+says of which scan, and how far. A case is SCAN__pt_N in PDDCA's layout, with OpenKBP's voxels; its
+place and spacing are the scan's own. OpenKBP's files round them (3.906 mm for 3.92), and in pt_206
+and pt_328 say 2.7 mm between slices for the scan's 2.5; slice for slice they are the same.
+
+The CT is what openkbp.read_case gives, so that a patient looks the same in both data sets: at most
+3095 HU, and nothing in slices without a body, which nine cases have. An organ that lies mostly
+where there is no CT counts as not drawn, as there: both optic nerves of pt_36, 50, 165, 185, 295
+and 316, and six brain stems. Of others the part that lies there is left out.
+
+pt_36 and pt_293 are one scan.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from organnet.datasets import observers, openkbp
+from organnet.datasets.case import Case, subfolders
+from organnet.datasets.pddca import IMAGE, STRUCTURES
+from organnet.errors import OrganNetError
+from organnet.files import make_folder
+from organnet.organs import organ
+from organnet.volume import Volume, write_volume
+
+STEP = (1, 4, 4)
+"""Voxels of the scan from one of OpenKBP's to the next, z, y, x."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A scan, OpenKBP's patient, and the voxel of the scan where OpenKBP begins, z, y, x."""
+
+    scan: str
+    patient: str
+    first: tuple[int, int, int]
+
+    @property
+    def name(self) -> str:
+        """Folder name of the case."""
+        return f"{self.scan}__{self.patient}"
+
+
+PAIRS = (
+    Pair("0522c0226", "pt_212", (21, -44, 4)),
+    Pair("0522c0248", "pt_293", (40, -36, -4)),
+    Pair("0522c0248", "pt_36", (40, -40, 0)),
+    Pair("0522c0251", "pt_165", (15, -28, 4)),
+    Pair("0522c0331", "pt_316", (34, -36, 0)),
+    Pair("0522c0479", "pt_29", (43, -32, 0)),
+    Pair("0522c0667", "pt_328", (-13, 4, 0)),
+    Pair("0522c0669", "pt_206", (-22, 36, 4)),
+    Pair("0522c0708", "pt_3", (-3, -12, 0)),
+    Pair("0522c0768", "pt_150", (-4, -8, 4)),
+    Pair("0522c0773", "pt_233", (0, -4, 4)),
+    Pair("TCGA-CV-5977", "pt_295", (26, -28, 4)),
+    Pair("TCGA-CV-7245", "pt_185", (4, -40, 8)),
+    Pair("TCGA-CV-A6JO", "pt_50", (-2, -24, 0)),
+    Pair("TCGA-CV-A6JY", "pt_47", (13, -68, 16)),
+)
+
+
+def write_matched(openkbp_root: Path, observers_root: Path, out: Path) -> list[str]:
+    """Write OUT/SCAN__pt_N of each pair whose two folders are there; name the pairs that lack one.
+
+    Each case is whole or absent, and one that is there is left alone. The roots are as cloned, or
+    their folders provided-data and nrrds. Raises OrganNetError where a root is missing, a file is
+    faulty, `out` cannot be written to, or `out` holds none of the cases in the end.
+    """
+    missing = [pair for pair in PAIRS if not (out / pair.name).is_dir()]
+    if not missing:
+        return []
+    patients = _found(openkbp_root, "provided-data", "*-pats/pt_*")
+    scans = _found(observers_root, "nrrds", f"*/{observers.ONCOLOGIST}/*")
+    can_be_made = [pair for pair in missing if pair.patient in patients and pair.scan in scans]
+    if not can_be_made and len(missing) == len(PAIRS):
+        raise OrganNetError(
+            f"{openkbp_root} and {observers_root} share none of the {len(PAIRS)} scans: "
+            "get both data sets (see data/README.md)"
+        )
+    make_folder(out)
+    for pair in tqdm(can_be_made, "match", unit="case", disable=None):
+        _write_case(out, match(pair, patients[pair.patient], scans[pair.scan]))
+    return [pair.name for pair in missing if pair not in can_be_made]
+
+
+def match(pair: Pair, patient: Path, scan: Path) -> Case:
+    """The patient's CT at its place in the scan, with the scan's organs at its voxels.
+
+    An organ of which no voxel is met is not drawn. Raises OrganNetError as the two readers do.
+    """
+    return draw_again(pair, openkbp.read_case(patient).ct, scan)
+
+
+def draw_again(pair: Pair, ct: Volume, scan: Path) -> Case:
+    """As `match`, with the patient's CT (HU, LPS) already read."""
+    drawing, _ = observers.read_labels(scan)
+    z, y, x = (side * step for side, step in zip(drawing.spacing_mm, STEP, strict=True))
+    oz, oy, ox = (float(mm) for mm in drawing.position_mm(pair.first))
+    placed = Volume(ct.array, (z, y, x), (oz, oy, ox), drawing.direction)
+    sampled = _sampled(drawing.array, pair.first, ct.shape)
+    labels = np.zeros_like(sampled)
+    for name in observers.FILES:
+        label = organ(name).label
+        labels[openkbp.part_on_ct(sampled == label, ct.array > openkbp.NO_DATA_HU)] = label
+    present = np.unique(labels)
+    drawn = frozenset(name for name in observers.FILES if organ(name).label in present)
+    return Case(pair.name, placed, placed.with_array(labels), drawn)
+
+
+def _sampled(
+    labels: UInt8[np.ndarray, "z y x"], first: tuple[int, int, int], shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "128 128 128"]:
+    """The scan's labels at the voxels first + STEP * k, and 0 beyond the scan."""
+    at = [f + step * np.arange(n) for f, step, n in zip(first, STEP, shape, strict=True)]
+    inside = [(k >= 0) & (k < n) for k, n in zip(at, labels.shape, strict=True)]
+    sampled = np.zeros(shape, dtype=np.uint8)
+    sampled[np.ix_(*inside)] = labels[np.ix_(*(k[i] for k, i in zip(at, inside, strict=True)))]
+    return sampled
+
+
+def _found(root: Path, inner: str, pattern: str) -> dict[str, Path]:
+    """Folders below `root`, or below its folder `inner`, by their names."""
+    subfolders(root)  # says plainly where root is missing or a file
+    base = root / inner if (root / inner).is_dir() else root
+    return {folder.name: folder for folder in sorted(base.glob(pattern)) if folder.is_dir()}
+
+
+def _write_case(out: Path, case: Case) -> None:
+    """Write the case under a hidden name, then give it its own."""
+    part = out / f".{case.name}"
+    shutil.rmtree(part, ignore_errors=True)
+    write_volume(case.ct, part / IMAGE)
+    for name in sorted(case.drawn):
+        mask = (case.labels.array == organ(name).label).astype(np.uint8)
+        write_volume(case.labels.with_array(mask), part / STRUCTURES / f"{name}.nrrd")
+    try:
+        part.rename(out / case.name)
+    except OSError as error:
+        raise OrganNetError(f"cannot write {out / case.name} ({error.strerror})") from error

@@ -1,0 +1,170 @@
+"""Where a prediction errs: its distance painted on the organs of the reference."""
+
+from collections.abc import Mapping, Set
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
+from matplotlib.figure import Figure
+from scipy.ndimage import find_objects
+
+from organnet.datasets.case import Case
+from organnet.figures.panel import draw_scale_bar
+from organnet.figures.planes import GAP_MM, place
+from organnet.figures.scene import AZIMUTH_DEGREES
+from organnet.figures.solid import draw_solid, render
+from organnet.figures.style import DOUBLE_MM, SHORT_NAMES, new_figure, one_line, printed
+from organnet.organs import ORGANS, UNKNOWN
+from organnet.surfaces import Surface, organ_surfaces, signed_distances
+from organnet.volume import Volume
+
+SCALE = Normalize(-6.0, 6.0, clip=True)
+"""Distances in mm from the first colour to the last."""
+COLOURS = LinearSegmentedColormap.from_list("short and beyond", ["#1a6dff", "#f4f4f4", "#ff6a00"])
+"""Blue and orange differ to every colour-blind eye; both are bright, to stay so in shadow."""
+MISSED, STRIPES = "#3c3c3c", "#9a9a9a"
+
+TITLE_MM, SOLID_MM, BAR_MM, TABLE_MM, NOTE_MM = 10.0, 70.0, 13.0, 21.0, 4.0
+"""Paper for titles, bodies, the colour bar, the table, and each note."""
+SMALLEST_MM = 100.0
+"""Of the patient, down a panel: the scale bar keeps to its corner."""
+NAMES_MM, COLUMN_MM = 31.0, 16.8
+"""Paper for the names of the table's rows, and for each organ."""
+
+Errors = Mapping[str, Float[np.ndarray, " n"]]
+
+
+@printed
+def error_surfaces(case: Case, prediction: Volume) -> Figure:
+    """The reference's organs in 3D from two sides, painted with their distance to the prediction.
+
+    Every point of an organ's surface has its distance in mm to that organ's surface in the
+    prediction: positive where the prediction reaches beyond the reference, negative where it falls
+    short. The table is over these points, so stray pieces far from the reference are not in it.
+    Bone is left out, since it would tint the colours.
+
+    Args:
+        case: reference; an organ drawn but not found is hatched and named as missed.
+        prediction: label map on the case's grid. It is cut where the truth is unknown (255), as in
+            the metrics: what it finds there counts neither for nor against it.
+    """
+    unknown = case.labels.array == UNKNOWN
+    found = prediction.with_array(np.where(unknown, np.uint8(0), prediction.array))
+    organs = organ_surfaces(case.labels)
+    errors = surface_errors(organs, found)
+    notes = _notes(organs.keys(), found)
+    foot_mm = BAR_MM + TABLE_MM + NOTE_MM * len(notes)
+    total_mm = TITLE_MM + SOLID_MM + foot_mm
+    figure = new_figure(DOUBLE_MM, total_mm, constrained=False)
+    title = f"{case.name}: {len(errors)} of n = {len(organs)} drawn organs found"
+    figure.text(0, 1 - 1 / total_mm, title, va="top", fontsize=8)
+    wide = (DOUBLE_MM - GAP_MM) / 2
+    for number, (azimuth, side) in enumerate(
+        [(-AZIMUTH_DEGREES, "right"), (AZIMUTH_DEGREES, "left")]
+    ):
+        axes = place(figure, (number * (wide + GAP_MM), foot_mm, wide, SOLID_MM), total_mm)
+        _draw_painted(axes, organs, errors, azimuth, f"from the patient's front {side}")
+    _fill_panels(figure.axes, wide / SOLID_MM)
+    if organs:
+        draw_scale_bar(figure.axes[0])
+    _draw_bar(place(figure, (55, foot_mm - 5, DOUBLE_MM - 110, 2.5), total_mm))
+    box = (0, foot_mm - BAR_MM - TABLE_MM, DOUBLE_MM, TABLE_MM)
+    _draw_table(place(figure, box, total_mm), organs.keys(), errors)
+    for number, note in enumerate(notes):
+        figure.text(0, (1 + NOTE_MM * (len(notes) - 1 - number)) / total_mm, note)
+    return figure
+
+
+def surface_errors(
+    organs: Mapping[str, Surface], prediction: Volume
+) -> dict[str, Float[np.ndarray, " n"]]:
+    """Signed distance in mm by organ, for each point of its surface; without organs not found."""
+    boxes = find_objects(prediction.array, max_label=len(ORGANS))
+    return {
+        organ.name: signed_distances(
+            organs[organ.name].points_mm, prediction, prediction.array[box] == organ.label, box
+        )
+        for organ, box in zip(ORGANS, boxes, strict=True)
+        if box is not None and organ.name in organs
+    }
+
+
+def _notes(drawn: Set[str], prediction: Volume) -> list[str]:
+    """What the bodies cannot show: which organs only one of the two has."""
+    found = {organ.name for organ in ORGANS if np.any(prediction.array == organ.label)}
+    sides = {
+        "Missed (hatched): ": drawn - found,
+        "Found, not drawn: ": found - drawn,
+    }
+    return [
+        text + ", ".join(one_line(organ.name) for organ in ORGANS if organ.name in names)
+        for text, names in sides.items()
+        if names
+    ]
+
+
+def _draw_painted(
+    axes: Axes, organs: Mapping[str, Surface], errors: Errors, azimuth_degrees: float, title: str
+) -> None:
+    missed = organs.keys() - errors.keys()
+    paint = {name: COLOURS(SCALE(distances))[:, :3] for name, distances in errors.items()}
+    paint |= {name: np.tile(to_rgb(MISSED), (len(organs[name].points_mm), 1)) for name in missed}
+    draw_solid(axes, organs, None, azimuth_degrees, title, paint)
+    if missed:  # a picture that is black but where they are seen says where to hatch
+        seen = {name: np.full_like(s.points_mm, name in missed) for name, s in organs.items()}
+        picture, (wide, high) = render(organs, None, azimuth_degrees, seen)
+        grid = {"origin": "lower", "extent": (0, wide, 0, high)}
+        style = {"levels": [0.5, 1.5], "colors": "none", "hatches": ["//////"]}
+        axes.contourf(picture.any(-1), **grid, **style).set(edgecolor=STRIPES, linewidth=0.6)
+
+
+def _fill_panels(panels: list[Axes], aspect: float) -> None:
+    """One scale for all panels, of this width over height, with room for their marks."""
+    sizes = [
+        np.abs((np.diff(axes.get_xlim()), np.diff(axes.get_ylim()))).ravel() for axes in panels
+    ]
+    high = max(SMALLEST_MM, *(1.1 * max(tall, wide / aspect) for wide, tall in sizes))
+    for axes, (wide, tall) in zip(panels, sizes, strict=True):
+        axes.set_xlim((wide - high * aspect) / 2, (wide + high * aspect) / 2)
+        axes.set_ylim((tall + high) / 2, (tall - high) / 2)
+
+
+def _draw_bar(axes: Axes) -> None:
+    bar = axes.figure.colorbar(
+        ScalarMappable(SCALE, COLOURS), axes, orientation="horizontal", extend="both"
+    )
+    ticks = {mm: _signed(f"{mm:+d}") for mm in range(-6, 7, 2)}
+    bar.set_ticks(list(ticks), labels=list(ticks.values()))
+    bar.set_label("distance from the reference's surface to the prediction's (mm)", labelpad=1)
+    ends = {"va": "center", "transform": axes.transAxes}
+    axes.text(-0.07, 0.5, "prediction falls short", ha="right", **ends)
+    axes.text(1.07, 0.5, "prediction reaches beyond", ha="left", **ends)
+
+
+def _draw_table(axes: Axes, drawn: Set[str], errors: Errors) -> None:
+    """A column per drawn organ: mean of its distances; mean and 95th percentile without sign."""
+    axes.set(xlim=(0, DOUBLE_MM), ylim=(0, TABLE_MM))
+    axes.axis("off")
+    rows = {
+        "mean (mm)": lambda mm: _signed(f"{mm.mean():+.1f}"),
+        "mean absolute (mm)": lambda mm: f"{np.abs(mm).mean():.1f}",
+        "95 % within (mm)": lambda mm: f"{np.percentile(np.abs(mm), 95):.1f}",
+    }
+    for number, row in enumerate(rows):
+        axes.text(0, 10 - 4 * number, row)
+    columns = [organ.name for organ in ORGANS if organ.name in drawn]
+    for number, name in enumerate(columns):
+        right = NAMES_MM + COLUMN_MM * (number + 1)
+        axes.text(right, 14, SHORT_NAMES[name], ha="right", va="bottom")
+        for line, summary in enumerate(rows.values()):
+            cell = summary(errors[name]) if name in errors else "missed" if line == 0 else "-"
+            axes.text(right, 10 - 4 * line, cell, ha="right")
+    if columns:
+        axes.plot([0, right], [13.3, 13.3], color="#555555", linewidth=0.6)
+
+
+def _signed(number: str) -> str:
+    """A true minus sign; zero has no sign."""
+    return number.replace("-", "−") if float(number) else number[1:]
