@@ -172,11 +172,14 @@ def match(
     openkbp: Annotated[Path, typer.Option(help="OpenKBP as cloned, or its provided-data")],
     observers: Annotated[Path, typer.Option(help="the scans drawn again as cloned, or its nrrds")],
     out: Annotated[Path, typer.Option(help="folder to write the cases into")],
+    atlas: Annotated[
+        Path | None, typer.Option(help="PDDCA's folder, to place the chiasm that nobody drew")
+    ] = None,
 ) -> None:
     """Put OpenKBP's CT and an oncologist's drawing of the same scans together, 15 cases."""
     from organnet.datasets.matched import write_matched
 
-    left_out = write_matched(openkbp, observers, out)
+    left_out = write_matched(openkbp, observers, out, atlas)
     if left_out:
         print(f"patient or scan not there, not made: {', '.join(left_out)}", file=sys.stderr)
 

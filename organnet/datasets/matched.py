@@ -10,10 +10,13 @@ The CT is what openkbp.read_case gives, so that a patient looks the same in both
 where there is no CT counts as not drawn, as there: both optic nerves of pt_36, 50, 165, 185, 295
 and 316, and six brain stems. Of others the part that lies there is left out.
 
+The oncologist drew no chiasm. One that `atlas` places is there to teach, and never to score by.
+
 pt_36 and pt_293 are one scan.
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +25,12 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from organnet.datasets import observers, openkbp
+from organnet.datasets.atlas import Member, place_chiasm, read_atlas
 from organnet.datasets.case import Case, subfolders
 from organnet.datasets.pddca import IMAGE, STRUCTURES
 from organnet.errors import OrganNetError
 from organnet.files import make_folder
-from organnet.organs import organ
+from organnet.organs import BACKGROUND, ORGAN_NAMES, organ
 from organnet.volume import Volume, write_volume
 
 STEP = (1, 4, 4)
@@ -66,12 +70,15 @@ PAIRS = (
 )
 
 
-def write_matched(openkbp_root: Path, observers_root: Path, out: Path) -> list[str]:
+def write_matched(
+    openkbp_root: Path, observers_root: Path, out: Path, pddca_root: Path | None = None
+) -> list[str]:
     """Write OUT/SCAN__pt_N of each pair whose two folders are there; name the pairs that lack one.
 
-    Each case is whole or absent, and one that is there is left alone. The roots are as cloned, or
-    their folders provided-data and nrrds. Raises OrganNetError where a root is missing, a file is
-    faulty, `out` cannot be written to, or `out` holds none of the cases in the end.
+    With PDDCA's folder a chiasm is placed where brain stem and optic nerves are drawn. Each case is
+    whole or absent, and one that is there is left alone. The roots are as cloned, or their folders
+    provided-data and nrrds. Raises OrganNetError where a root is missing, a file is faulty, `out`
+    cannot be written to, or `out` holds none of the cases in the end.
     """
     missing = [pair for pair in PAIRS if not (out / pair.name).is_dir()]
     if not missing:
@@ -85,32 +92,36 @@ def write_matched(openkbp_root: Path, observers_root: Path, out: Path) -> list[s
             "get both data sets (see data/README.md)"
         )
     make_folder(out)
+    members = read_atlas(pddca_root) if pddca_root is not None else []
     for pair in tqdm(can_be_made, "match", unit="case", disable=None):
-        _write_case(out, match(pair, patients[pair.patient], scans[pair.scan]))
+        _write_case(out, match(pair, patients[pair.patient], scans[pair.scan], members))
     return [pair.name for pair in missing if pair not in can_be_made]
 
 
-def match(pair: Pair, patient: Path, scan: Path) -> Case:
+def match(pair: Pair, patient: Path, scan: Path, atlas: Sequence[Member] = ()) -> Case:
     """The patient's CT at its place in the scan, with the scan's organs at its voxels.
 
     An organ of which no voxel is met is not drawn. Raises OrganNetError as the two readers do.
     """
-    return draw_again(pair, openkbp.read_case(patient).ct, scan)
+    return draw_again(pair, openkbp.read_case(patient).ct, scan, atlas)
 
 
-def draw_again(pair: Pair, ct: Volume, scan: Path) -> Case:
+def draw_again(pair: Pair, ct: Volume, scan: Path, atlas: Sequence[Member] = ()) -> Case:
     """As `match`, with the patient's CT (HU, LPS) already read."""
     drawing, _ = observers.read_labels(scan)
+    chiasm = place_chiasm(drawing, atlas) if atlas else None
+    if chiasm is not None:
+        drawing.array[chiasm & (drawing.array == BACKGROUND)] = organ("Chiasm").label
     z, y, x = (side * step for side, step in zip(drawing.spacing_mm, STEP, strict=True))
     oz, oy, ox = (float(mm) for mm in drawing.position_mm(pair.first))
     placed = Volume(ct.array, (z, y, x), (oz, oy, ox), drawing.direction)
     sampled = _sampled(drawing.array, pair.first, ct.shape)
     labels = np.zeros_like(sampled)
-    for name in observers.FILES:
+    for name in ORGAN_NAMES:
         label = organ(name).label
         labels[openkbp.part_on_ct(sampled == label, ct.array > openkbp.NO_DATA_HU)] = label
     present = np.unique(labels)
-    drawn = frozenset(name for name in observers.FILES if organ(name).label in present)
+    drawn = frozenset(name for name in ORGAN_NAMES if organ(name).label in present)
     return Case(pair.name, placed, placed.with_array(labels), drawn)
 
 
