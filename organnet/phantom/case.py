@@ -64,7 +64,7 @@ def make_case(seed: int, index: int, size: PhantomSize, complete: bool = True) -
     labels = np.zeros(grid.shape, np.uint8)
     hu[box], labels[box] = canvas.hu, canvas.labels
     del canvas
-    hu = _scan(hu, grid, person, metal, noise_rng)
+    hu = scan(hu, grid, person, metal, noise_rng)
     origin = (grid.origin_mm[0] + float(np.round(rng.uniform(-600, 200))), *grid.origin_mm[1:])
     drawn = frozenset(
         name
@@ -111,7 +111,7 @@ def _draw_grid(rng: np.random.Generator, size: PhantomSize) -> Grid:
     )
 
 
-def _scan(
+def scan(
     hu: Float32[np.ndarray, "z y x"],
     grid: Grid,
     person: Person,
