@@ -9,10 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from organnet.evaluation import read_metrics
+from organnet.experiment import project_root
 from organnet.organs import ORGAN_NAMES
 from organnet.paper import PAPER, PAPER_RESULTS
 
 PDDCA_CASES = 10
+OBSERVERS = "observers/metrics.csv"
 SHORT = dict(
     zip(
         ORGAN_NAMES,
@@ -42,7 +44,7 @@ class Stored:
 
 
 STORED = (
-    Stored("two observers", "35 scans of PDDCA and TCGA", ("observers/metrics.csv",)),
+    Stored("two observers", "35 scans of PDDCA and TCGA", (OBSERVERS,)),
     Stored("ours, shipped weights", "OpenKBP", ("openkbp/metrics.csv",)),
     Stored(
         "ours, cross-validated",
@@ -54,6 +56,18 @@ STORED = (
     Stored("ours, shipped weights", "0522c0014, radiographer", ("0522c0014/radiographer.csv",)),
     Stored("ours, `make reproduce`", "phantom", ("phantom/metrics.csv",)),
 )
+
+
+def results_folder() -> Path | None:
+    """results/ of the repository a reader works in, else of the one this package lies in."""
+    roots = (project_root(), Path(__file__).parent.parent)
+    return next((r / "results" for r in roots if (r / "results").is_dir()), None)
+
+
+def observers_scores() -> pd.DataFrame | None:
+    """Scores of two people who drew the same scans; None outside the repository."""
+    root = results_folder()
+    return read_metrics(root / OBSERVERS) if root else None
 
 
 def results_table(root: Path) -> pd.DataFrame:
