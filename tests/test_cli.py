@@ -246,7 +246,7 @@ main()
 
 def test_all_and_one_variant_contradict(tmp_path: Path) -> None:
     line = complaint(organnet("training", "--all", "--variant", "unet", "--out", tmp_path / "run"))
-    assert "leave --variant out" in line
+    assert "leave --variant and --start out" in line
 
 
 def test_weights_without_settings_are_not_reused(smoke_run: Run, tmp_path: Path) -> None:
