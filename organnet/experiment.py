@@ -191,7 +191,11 @@ def train_run(run: Run) -> None:
         shutil.rmtree(run.folder / stale, ignore_errors=True)
     for stale in (METRICS_NAME, SUMMARY_NAME):
         (run.folder / stale).unlink(missing_ok=True)
-    training = prepared_cases(run, run.settings.training.train_on)
+    training = [
+        case
+        for case in prepared_cases(run, run.settings.training.train_on)
+        for _ in range(run.dataset.repeat.get(case.name, 1))
+    ]
     train(run.folder, run.settings, training, prepared_cases(run, ("validation",)))
 
 

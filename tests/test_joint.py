@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from test_openkbp import made_up_patient
 
+from organnet import experiment
 from organnet.datasets import open_dataset
 from organnet.datasets.case import Case
 from organnet.datasets.joint import take_organs
 from organnet.errors import OrganNetError
+from organnet.experiment import open_run, train_run
 from organnet.organs import ORGAN_NAMES
 from organnet.phantom import SIZES, write_phantom
 from organnet.volume import Volume
@@ -44,11 +46,24 @@ def test_cases_keep_their_split_and_their_organs(data: Path) -> None:
         ],
     )
     dataset = open_dataset("joint", path)
-    assert dataset.splits["training"] == ("phantom0000",) * 3
+    assert dataset.splits["training"] == ("phantom0000",)
+    assert dataset.repeat == {"phantom0000": 3, "phantom0002": 1}
     assert dataset.splits["validation"] == ()
     assert dataset.splits["test"] == ("phantom0002",)
     assert dataset.load("phantom0000").drawn == frozenset(some)
     assert dataset.load("phantom0002").drawn == frozenset(ORGAN_NAMES)
+
+
+def test_a_repeated_case_is_shown_more_often(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = [group("training", "phantom0000", repeat=3), group("training", "phantom0001")]
+    run = open_run("joint", "smoke", written(data, groups), tmp_path)
+    shown = []
+    monkeypatch.setattr(experiment, "train", lambda _, __, cases, ___: shown.extend(cases))
+    train_run(run)
+    assert [case.name for case in shown] == ["phantom0000"] * 3 + ["phantom0001"]
+    assert shown[0] is shown[1]
 
 
 def test_organs_not_taken_are_background_and_not_drawn() -> None:

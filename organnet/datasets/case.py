@@ -1,7 +1,7 @@
 """What every data set hands out: a case, and the list of cases in their splits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,7 @@ class Dataset:
         splits: case names by split: training, validation, test. A split may be empty.
         folders: each case's folder.
         read_case: reads one such folder.
+        repeat: how many times as often as others a case is shown in training; 1 where not named.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Dataset:
     splits: dict[str, tuple[str, ...]]
     folders: dict[str, Path]
     read_case: Callable[[Path], Case]
+    repeat: dict[str, int] = field(default_factory=dict)
 
     def load(self, case_name: str) -> Case:
         """Read one case; raises OrganNetError where it is not listed or its files are faulty."""

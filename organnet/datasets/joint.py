@@ -47,6 +47,7 @@ def open_joint(path: Path) -> Dataset:
     groups = [_read_group(path, item) for item in _groups_of(path)]
     folders: dict[str, Path] = {}
     organs: dict[Path, frozenset[str]] = {}
+    repeat: dict[str, int] = {}
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
     for group in groups:
         for case in group.cases:
@@ -54,7 +55,8 @@ def open_joint(path: Path) -> Dataset:
                 raise OrganNetError(f"{path} lists {case} twice: each case has one split")
             folders[case] = group.folder / case
             organs[folders[case]] = group.organs
-        splits[group.split] += group.cases * group.repeat
+            repeat[case] = group.repeat
+        splits[group.split] += group.cases
     missing = [str(folder) for folder in folders.values() if not folder.is_dir()]
     if missing:
         raise OrganNetError(
@@ -66,7 +68,8 @@ def open_joint(path: Path) -> Dataset:
         reader = openkbp if (folder / "ct.csv").exists() else pddca
         return take_organs(reader.read_case(folder), organs[folder])
 
-    return Dataset("joint", path, {k: tuple(v) for k, v in splits.items()}, folders, read_case)
+    listed = {split: tuple(cases) for split, cases in splits.items()}
+    return Dataset("joint", path, listed, folders, read_case, repeat)
 
 
 def take_organs(case: Case, names: frozenset[str]) -> Case:
