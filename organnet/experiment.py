@@ -168,8 +168,10 @@ def describe_run(settings: Settings, dataset: Dataset) -> dict:
 
 
 def data_hash(dataset: Dataset) -> str:
-    """SHA-256 over the names and contents of every file of every listed case."""
+    """SHA-256 over the names and contents of every file of every listed case, and of a list."""
     digest = hashlib.sha256()
+    if dataset.root.is_file():
+        digest.update(f"{sha256(dataset.root)}\n".encode())
     for case, folder in sorted(dataset.folders.items()):
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             digest.update(f"{case}/{path.relative_to(folder)} {sha256(path)}\n".encode())

@@ -66,6 +66,16 @@ def test_a_repeated_case_is_shown_more_often(
     assert shown[0] is shown[1]
 
 
+def test_another_list_is_another_run(data: Path, tmp_path: Path) -> None:
+    def opened(**more: object) -> None:
+        open_run("joint", "smoke", written(data, [group("test", "phantom0000", **more)]), tmp_path)
+
+    opened()
+    opened()
+    with pytest.raises(OrganNetError, match="other data"):
+        opened(organs=["Chiasm"])
+
+
 def test_organs_not_taken_are_background_and_not_drawn() -> None:
     labels = Volume(np.array([[[0, 1, 2, 3, 255]]], np.uint8), (1.0, 1.0, 1.0))
     case = Case("tiny", labels, labels, frozenset({"BrainStem", "Chiasm", "Mandible"}))
