@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from organnet.errors import OrganNetError
-from organnet.evaluation import read_metrics
+from organnet.evaluation import METRICS, read_metrics
 from organnet.experiment import evaluate_run, open_run
 from organnet.files import read_json
 from organnet.model import OrganNet, parameter_count
@@ -45,19 +45,19 @@ def ablation_table(root: Path) -> pd.DataFrame:
     data, patches or schedules.
     """
     runs = _scored_runs(root)
-    ours = runs.get(OURS)
-    if ours is None:
+    if OURS not in runs:
         raise OrganNetError(
             f"{root} holds no scores of {OURS}: run `organnet training --all --out {root}`"
         )
-    by_case = {name: case_means(_over_seeds(tables), "dsc") for name, (_, tables) in runs.items()}
+    averaged = {name: _over_seeds(tables) for name, (_, tables) in runs.items()}
+    by_case = {name: case_means(scores, "dsc") for name, scores in averaged.items()}
     compared = {
         name: compare(scores, by_case[OURS]) for name, scores in by_case.items() if name != OURS
     }
     p_holm = dict(zip(compared, holm([c.p for c in compared.values()]), strict=True))
     rows = {}
     for name, (settings, tables) in runs.items():
-        scores = _over_seeds(tables)
+        scores = averaged[name]
         low, high = bootstrap_interval(by_case[name].to_numpy())
         rows[name] = {
             "seeds": len(tables),
@@ -126,6 +126,6 @@ def _but_seed(settings: Settings) -> dict:
 def _over_seeds(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Scores of each case and organ, averaged over seeds; the rest as in the first table."""
     keys = ["case", "organ"]
-    scores = ["dsc", "hd95_mm", "surface_dice"]
+    scores = list(METRICS)
     means = pd.concat(tables).groupby(keys, sort=False)[scores].mean()
     return tables[0].drop(columns=scores).join(means, on=keys)

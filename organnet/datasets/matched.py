@@ -15,7 +15,6 @@ The oncologist drew no chiasm. One that `atlas` places is there to teach, and ne
 pt_36 and pt_293 are one scan.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +26,11 @@ from tqdm import tqdm
 from organnet.datasets import observers, openkbp
 from organnet.datasets.atlas import Member, place_chiasm, read_atlas
 from organnet.datasets.case import Case, subfolders
-from organnet.datasets.pddca import IMAGE, STRUCTURES
+from organnet.datasets.pddca import write_case
 from organnet.errors import OrganNetError
 from organnet.files import make_folder
 from organnet.organs import BACKGROUND, ORGAN_NAMES, organ
-from organnet.volume import Volume, write_volume
+from organnet.volume import Volume
 
 STEP = (1, 4, 4)
 """Voxels of the scan from one of OpenKBP's to the next, z, y, x."""
@@ -94,7 +93,7 @@ def write_matched(
     make_folder(out)
     members = read_atlas(pddca_root) if pddca_root is not None else []
     for pair in tqdm(can_be_made, "match", unit="case", disable=None):
-        _write_case(out, match(pair, patients[pair.patient], scans[pair.scan], members))
+        write_case(out, match(pair, patients[pair.patient], scans[pair.scan], members))
     return [pair.name for pair in missing if pair not in can_be_made]
 
 
@@ -141,17 +140,3 @@ def _found(root: Path, inner: str, pattern: str) -> dict[str, Path]:
     subfolders(root)  # says plainly where root is missing or a file
     base = root / inner if (root / inner).is_dir() else root
     return {folder.name: folder for folder in sorted(base.glob(pattern)) if folder.is_dir()}
-
-
-def _write_case(out: Path, case: Case) -> None:
-    """Write the case under a hidden name, then give it its own."""
-    part = out / f".{case.name}"
-    shutil.rmtree(part, ignore_errors=True)
-    write_volume(case.ct, part / IMAGE)
-    for name in sorted(case.drawn):
-        mask = (case.labels.array == organ(name).label).astype(np.uint8)
-        write_volume(case.labels.with_array(mask), part / STRUCTURES / f"{name}.nrrd")
-    try:
-        part.rename(out / case.name)
-    except OSError as error:
-        raise OrganNetError(f"cannot write {out / case.name} ({error.strerror})") from error

@@ -6,8 +6,11 @@ handled here: organs without a file were not drawn, structures overlap by a few 
 Source: Raudaschl et al., Medical Physics 2017, doi 10.1002/mp.12197.
 """
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from organnet.datasets.case import (
     SPLITS,
@@ -21,8 +24,8 @@ from organnet.datasets.case import (
 )
 from organnet.errors import OrganNetError
 from organnet.files import read_json
-from organnet.organs import ORGAN_NAMES
-from organnet.volume import Volume, read_ct, read_volume, same_grid
+from organnet.organs import ORGAN_NAMES, organ
+from organnet.volume import Volume, read_ct, read_volume, same_grid, write_volume
 
 IMAGE = "img.nrrd"
 STRUCTURES = "structures"
@@ -93,6 +96,24 @@ def read_labels(folder: Path) -> tuple[Volume, frozenset[str]]:
     Works for cases without img.nrrd. Raises OrganNetError as `read_case`.
     """
     return read_masks(_structure_files(folder))
+
+
+def write_case(out: Path, case: Case) -> None:
+    """Write OUT/NAME/img.nrrd and structures/*.nrrd, whole or not at all.
+
+    The files go under a hidden name that then becomes the case's own. Raises OrganNetError where
+    `out` cannot be written to.
+    """
+    part = out / f".{case.name}"
+    shutil.rmtree(part, ignore_errors=True)
+    write_volume(case.ct, part / IMAGE)
+    for name in sorted(case.drawn):
+        mask = (case.labels.array == organ(name).label).astype(np.uint8)
+        write_volume(case.labels.with_array(mask), part / STRUCTURES / f"{name}.nrrd")
+    try:
+        part.rename(out / case.name)
+    except OSError as error:
+        raise OrganNetError(f"cannot write {out / case.name} ({error.strerror})") from error
 
 
 def read_masks(

@@ -1,20 +1,17 @@
 """A folder of phantom cases in PDDCA's own layout."""
 
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from organnet.datasets.case import SPLITS, Case
+from organnet.datasets.case import SPLITS
+from organnet.datasets.pddca import write_case
 from organnet.errors import OrganNetError
 from organnet.files import make_folder, read_json, write_json
-from organnet.organs import organ
 from organnet.phantom.case import PhantomSize, make_case
-from organnet.volume import write_volume
 
 PAINTER = 1
 """Version of the painter; raised whenever the same seed would give other voxels."""
@@ -43,7 +40,7 @@ def write_phantom(
     test = set(splits["test"])
 
     def write(index: int) -> None:
-        _write_case(out, make_case(seed, index, size, complete=case_name(index) in test))
+        write_case(out, make_case(seed, index, size, complete=case_name(index) in test))
 
     # Threads, since NumPy and zlib let go of the interpreter, and since they work in a notebook.
     quiet = None if progress else True  # None: quiet unless on a terminal
@@ -88,17 +85,3 @@ def _claim(out: Path, recipe: dict) -> None:
     if any(not name.startswith(".") and name != "README.md" for name in os.listdir(out)):
         raise OrganNetError(f"{out} holds other files: choose an empty folder for the phantom")
     write_json(note, recipe)
-
-
-def _write_case(out: Path, case: Case) -> None:
-    """Write `img.nrrd` and `structures/*.nrrd` under a hidden name, then give it its own."""
-    part = out / f".{case.name}"
-    shutil.rmtree(part, ignore_errors=True)
-    write_volume(case.ct, part / "img.nrrd")
-    for name in sorted(case.drawn):
-        mask = (case.labels.array == organ(name).label).astype(np.uint8)
-        write_volume(case.labels.with_array(mask), part / "structures" / f"{name}.nrrd")
-    try:
-        part.rename(out / case.name)
-    except OSError as error:
-        raise OrganNetError(f"cannot write {out / case.name} ({error.strerror})") from error
