@@ -15,7 +15,7 @@ from organnet.errors import OrganNetError
 from organnet.inference import (
     entropy_nats,
     gaussian,
-    keep_largest_components,
+    drop_stray_pieces,
     label_map,
     predict,
     window_probabilities,
@@ -157,7 +157,7 @@ def test_mirroring_swaps_the_organs_back() -> None:
     assert (plain.argmax(0)[..., 20:] == 6).all()
 
 
-def test_deep_gives_entropy_and_one_piece_per_organ() -> None:
+def test_deep_gives_entropy_and_both_drop_a_stray_piece() -> None:
     ct = block_ct()
     ct.array[30:34, 14:20, 14:20] = 250  # a second, smaller block
     shallow = predict([network(Threshold())], ct)
@@ -183,14 +183,17 @@ def test_entropy_of_certainty_and_of_ignorance() -> None:
     assert np.allclose(entropy_nats(p)[0, 0], [0, np.log(10)])
 
 
-def test_largest_component_only_and_others_untouched() -> None:
+def test_stray_pieces_go_and_both_halves_of_an_organ_stay() -> None:
     labels = np.zeros((6, 12, 12), np.uint8)
     labels[1:4, 1:4, 1:4] = 3
-    labels[5, 9, 9] = 3
-    labels[4, 4, 4] = 3  # touches the block at a corner
-    labels[0, 11, 11] = 8
-    keep_largest_components(labels)
-    assert (labels == 3).sum() == 28
+    labels[4, 4, 4] = 3  # touches the block at a corner: 28 voxels
+    labels[5, 9, 8:10] = 3  # 2 voxels, less than a tenth
+    labels[0, 9, 8:11] = 3  # 3 voxels, more than a tenth
+    labels[0, 11, 11] = 8  # an organ's only piece, however small
+    drop_stray_pieces(labels)
+    assert (labels == 3).sum() == 28 + 3
+    assert not labels[5].any()
+    assert labels[0, 9, 8:11].all()
     assert labels[0, 11, 11] == 8
 
 
