@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from organnet.errors import OrganNetError
 from organnet.inference import (
+    drop_stray_pieces,
     entropy_nats,
     gaussian,
-    drop_stray_pieces,
     label_map,
     predict,
     window_probabilities,
