@@ -1,13 +1,43 @@
-"""Scores that are kept in the repository's results/, to stand beside a run's own."""
+"""Scores that are kept in the repository's results/, and the one table that they make together."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from organnet.evaluation import read_metrics
+from organnet.evaluation import read_metrics, summarise
 from organnet.experiment import project_root
+from organnet.organs import ORGAN_NAMES
+from organnet.paper import PAPER, PAPER_RESULTS
 
 OBSERVERS = "observers/metrics.csv"
+PAPER_CASES = 10
+HEADS = (
+    *("brain stem", "chiasm", "mandible", "ON L", "ON R", "parotid L", "parotid R"),
+    *("SMG L", "SMG R", "mean", "HD95 mm"),
+)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Scores of ours: who drew or found what, on which data, and the files that hold them."""
+
+    who: str
+    data: str
+    files: str
+
+
+STORED = (
+    Stored("two observers", "35 scans drawn twice", OBSERVERS),
+    Stored("ours, `--weights openkbp`", "OpenKBP, 32 validation patients", "openkbp/metrics.csv"),
+    Stored("ours, four folds", "13 of OpenKBP's CTs drawn again", "matched/fold?/metrics.csv"),
+    Stored("ours, `--weights openkbp`", "0522c0014, PDDCA's drawing", "0522c0014/pddca.csv"),
+    Stored("ours, `--weights openkbp`", "0522c0014, oncologist's", "0522c0014/oncologist.csv"),
+    Stored("ours, `--weights openkbp`", "0522c0014, radiographer's", "0522c0014/radiographer.csv"),
+    Stored("ours, `make reproduce`", "phantom, no real CT", "phantom/metrics.csv"),
+)
+"""In the order of the table; a row whose files are not there yet is left out."""
 
 
 def results_folder() -> Path | None:
@@ -20,3 +50,59 @@ def observers_scores() -> pd.DataFrame | None:
     """Scores of two people who drew the same scans; None outside the repository."""
     root = results_folder()
     return read_metrics(root / OBSERVERS) if root else None
+
+
+def results_table(root: Path) -> pd.DataFrame:
+    """The literature's rows on PDDCA, then two people's and ours from the files below `root`.
+
+    Columns: who, data, cases, mean DSC in % per organ (NaN where no case has it drawn), mean of
+    organs, and hd95_mm, the mean of the organs' mean HD95 (NaN where it is not reported).
+    Rows of different data do not compare. Raises OrganNetError for a file that is no table of
+    scores.
+    """
+    rows = [
+        {
+            "who": f"**{method}, the paper**" if method == PAPER else method,
+            "data": "PDDCA, off-site test",
+            "cases": PAPER_CASES,
+            **dsc,
+            "mean": sum(dsc.values()) / len(dsc),
+        }
+        for method, dsc in PAPER_RESULTS.items()
+    ]
+    return pd.DataFrame(
+        [*rows, *_stored_rows(root)],
+        columns=["who", "data", "cases", *ORGAN_NAMES, "mean", "hd95_mm"],
+    )
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """The table as README and 03_evaluation show it: one decimal, a dash for what is unknown."""
+    head = ["", "on", "cases", *HEADS]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for row in table.itertuples(index=False):
+        who, data, cases, *scores = row
+        cells = ["-" if pd.isna(score) else f"{score:.1f}" for score in scores]
+        lines.append(_line([who, data, str(cases), *cells]))
+    return "\n".join(lines)
+
+
+def _stored_rows(root: Path) -> Iterator[dict]:
+    for stored in STORED:
+        paths = sorted(root.glob(stored.files))
+        if not paths:
+            continue
+        summary = summarise(pd.concat([read_metrics(path) for path in paths]))
+        scored = {name: organ for name, organ in summary["organs"].items() if organ["n"]}
+        yield {
+            "who": stored.who,
+            "data": stored.data,
+            "cases": summary["cases"],
+            **{name: 100 * organ["dsc"]["mean"] for name, organ in scored.items()},
+            "mean": 100 * summary["mean"]["dsc"],
+            "hd95_mm": summary["mean"]["hd95_mm"],
+        }
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

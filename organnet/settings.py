@@ -147,13 +147,15 @@ _DEMO: dict[str, dict[str, Any]] = {
     },
 }
 _HOURS: dict[str, dict[str, Any]] = {
+    "model": {"width": 8},
     "patches": {"spacing_mm": (2.5, 3.0, 3.0), "size": (48, 64, 64), "organ_share": 0.8},
     "training": {
-        "epochs": 60,
+        "epochs": 28,
         "steps": 100,
-        "drop_every": 35,
+        "learning_rate": 2e-3,
+        "drop_every": 20,
         "precision": "auto",
-        "validate_every": 15,
+        "validate_every": 14,
         "train_on": ("training",),
     },
 }
@@ -161,10 +163,10 @@ _TUNE: dict[str, dict[str, Any]] = {
     **_HOURS,
     "training": {
         **_HOURS["training"],
-        "epochs": 12,
-        "learning_rate": 5e-4,
-        "drop_every": 8,
-        "validate_every": 6,
+        "epochs": 10,
+        "learning_rate": 1e-3,
+        "drop_every": 6,
+        "validate_every": 5,
     },
 }
 _SMOKE: dict[str, dict[str, Any]] = {

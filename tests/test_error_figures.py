@@ -12,6 +12,7 @@ from matplotlib.text import Text
 
 from organnet import figures, surfaces
 from organnet.datasets.case import Case
+from organnet.figures import errors
 from organnet.figures.confusion import CALLED
 from organnet.figures.errors import COLOURS, SCALE, surface_errors
 from organnet.figures.solid import render
@@ -154,6 +155,23 @@ def test_missed_and_false_organs_are_named():
     right = figures.error_surfaces(case, case.labels)
     assert hatched(right) == [False, False]
     assert not [text for text in texts(right) if "issed" in text or "not drawn" in text]
+
+
+def test_a_piece_apart_is_dotted_and_named_with_how_far_it_reaches():
+    case, prediction = as_case(a_box()), a_box(shift=1)
+    prediction.array[28:30, 8:32, 12:32] = 6  # from 10 mm to 15 mm above the highest slice
+    figure = figures.error_surfaces(case, prediction)
+    assert "Found apart (dotted): Parotid L, up to 15 mm off" in texts(figure)
+    assert hatched(figure) == [True, True]
+    prediction.array[24:28, 8:32, 12:32] = 6  # now it is joined to the organ
+    joined = figures.error_surfaces(case, prediction)
+    assert "apart" not in "".join(texts(joined)) and hatched(joined) == [False, False]
+
+
+def test_a_found_piece_of_an_organ_that_was_not_drawn_is_not_apart_from_it():
+    case, prediction = as_case(a_box()), a_box()
+    prediction.array[0:3, 0:4, 0:4] = 7
+    assert errors.stray_surfaces(case.labels, prediction) == {}
 
 
 @pytest.mark.parametrize("labels", [[], range(1, 10), [4]])

@@ -9,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from scipy.ndimage import find_objects
+from scipy.ndimage import label as number_pieces
 
 from organnet.datasets.case import Case
 from organnet.figures.panel import draw_scale_bar
@@ -17,7 +18,7 @@ from organnet.figures.scene import AZIMUTH_DEGREES
 from organnet.figures.solid import draw_solid, render
 from organnet.figures.style import DOUBLE_MM, SHORT_NAMES, new_figure, one_line, printed
 from organnet.organs import ORGANS, UNKNOWN
-from organnet.surfaces import Surface, organ_surfaces, signed_distances
+from organnet.surfaces import Surface, mask_surface, organ_surfaces, signed_distances
 from organnet.volume import Volume
 
 SCALE = Normalize(-6.0, 6.0, clip=True)
@@ -25,6 +26,7 @@ SCALE = Normalize(-6.0, 6.0, clip=True)
 COLOURS = LinearSegmentedColormap.from_list("short and beyond", ["#1a6dff", "#f4f4f4", "#ff6a00"])
 """Blue and orange differ to every colour-blind eye; both are bright, to stay so in shadow."""
 MISSED, STRIPES = "#3c3c3c", "#9a9a9a"
+STRAY, DOTS = "#fff04d", "#3c3c3c"
 
 TITLE_MM, SOLID_MM, BAR_MM, TABLE_MM, NOTE_MM = 10.0, 70.0, 13.0, 21.0, 4.0
 """Paper for titles, bodies, the colour bar, the table, and each note."""
@@ -42,7 +44,8 @@ def error_surfaces(case: Case, prediction: Volume) -> Figure:
 
     Every point of an organ's surface has its distance in mm to that organ's surface in the
     prediction: positive where the prediction reaches beyond the reference, negative where it falls
-    short. The table is over these points, so stray pieces far from the reference are not in it.
+    short. The table is over these points. Pieces of the prediction that touch nothing of what was
+    drawn of their organ are no part of that: they are dotted, and named with how far they reach.
     Bone is left out, since it would tint the colours.
 
     Args:
@@ -54,7 +57,8 @@ def error_surfaces(case: Case, prediction: Volume) -> Figure:
     found = prediction.with_array(np.where(unknown, np.uint8(0), prediction.array))
     organs = organ_surfaces(case.labels)
     errors = surface_errors(organs, found)
-    notes = _notes(organs.keys(), found)
+    stray = stray_surfaces(case.labels, found)
+    notes = [*_notes(organs.keys(), found), *_stray_note(stray, case.labels)]
     foot_mm = BAR_MM + TABLE_MM + NOTE_MM * len(notes)
     total_mm = TITLE_MM + SOLID_MM + foot_mm
     figure = new_figure(DOUBLE_MM, total_mm, constrained=False)
@@ -65,7 +69,7 @@ def error_surfaces(case: Case, prediction: Volume) -> Figure:
         [(-AZIMUTH_DEGREES, "right"), (AZIMUTH_DEGREES, "left")]
     ):
         axes = place(figure, (number * (wide + GAP_MM), foot_mm, wide, SOLID_MM), total_mm)
-        _draw_painted(axes, organs, errors, azimuth, f"from the patient's front {side}")
+        _draw_painted(axes, organs, errors, stray, azimuth, f"from the patient's front {side}")
     _fill_panels(figure.axes, wide / SOLID_MM)
     if organs:
         draw_scale_bar(figure.axes[0])
@@ -91,6 +95,36 @@ def surface_errors(
     }
 
 
+def stray_surfaces(labels: Volume, prediction: Volume) -> dict[str, Surface]:
+    """Surface by organ of its found pieces (26 neighbours) without a voxel that was drawn as it."""
+    surfaces = {}
+    for organ, box in zip(
+        ORGANS, find_objects(prediction.array, max_label=len(ORGANS)), strict=True
+    ):
+        drawn = labels.array == organ.label
+        if box is None or not drawn.any():
+            continue
+        pieces, _ = number_pieces(prediction.array[box] == organ.label, np.ones((3, 3, 3)))
+        apart = (pieces > 0) & ~np.isin(pieces, np.unique(pieces[drawn[box]]))
+        if apart.any():
+            surfaces[organ.name] = mask_surface(prediction, apart, box)
+    return surfaces
+
+
+def _stray_note(stray: Mapping[str, Surface], labels: Volume) -> list[str]:
+    """How far from what was drawn of their organ the stray pieces reach."""
+    boxes = dict(zip(ORGANS, find_objects(labels.array, max_label=len(ORGANS)), strict=True))
+    reach = {
+        organ.name: signed_distances(
+            stray[organ.name].points_mm, labels, labels.array[box] == organ.label, box
+        )
+        for organ, box in boxes.items()
+        if organ.name in stray
+    }
+    names = [f"{one_line(name)}, up to {-mm.min():.0f} mm off" for name, mm in reach.items()]
+    return [f"Found apart (dotted): {'; '.join(names)}"] if names else []
+
+
 def _notes(drawn: Set[str], prediction: Volume) -> list[str]:
     """What the bodies cannot show: which organs only one of the two has."""
     found = {organ.name for organ in ORGANS if np.any(prediction.array == organ.label)}
@@ -106,18 +140,44 @@ def _notes(drawn: Set[str], prediction: Volume) -> list[str]:
 
 
 def _draw_painted(
-    axes: Axes, organs: Mapping[str, Surface], errors: Errors, azimuth_degrees: float, title: str
+    axes: Axes,
+    organs: Mapping[str, Surface],
+    errors: Errors,
+    stray: Mapping[str, Surface],
+    azimuth_degrees: float,
+    title: str,
 ) -> None:
     missed = organs.keys() - errors.keys()
+    apart = {f"{name}, apart": surface for name, surface in stray.items()}
+    bodies = {**organs, **apart}
+    plain = dict.fromkeys(missed, MISSED) | dict.fromkeys(apart, STRAY)
     paint = {name: COLOURS(SCALE(distances))[:, :3] for name, distances in errors.items()}
-    paint |= {name: np.tile(to_rgb(MISSED), (len(organs[name].points_mm), 1)) for name in missed}
-    draw_solid(axes, organs, None, azimuth_degrees, title, paint)
-    if missed:  # a picture that is black but where they are seen says where to hatch
-        seen = {name: np.full_like(s.points_mm, name in missed) for name, s in organs.items()}
-        picture, (wide, high) = render(organs, None, azimuth_degrees, seen)
-        grid = {"origin": "lower", "extent": (0, wide, 0, high)}
-        style = {"levels": [0.5, 1.5], "colors": "none", "hatches": ["//////"]}
-        axes.contourf(picture.any(-1), **grid, **style).set(edgecolor=STRIPES, linewidth=0.6)
+    paint |= {
+        name: np.tile(to_rgb(colour), (len(bodies[name].points_mm), 1))
+        for name, colour in plain.items()
+    }
+    draw_solid(axes, bodies, None, azimuth_degrees, title, paint)
+    _hatch(axes, bodies, missed, azimuth_degrees, "//////", STRIPES)
+    _hatch(axes, bodies, apart.keys(), azimuth_degrees, "....", DOTS)
+
+
+def _hatch(
+    axes: Axes,
+    bodies: Mapping[str, Surface],
+    names: Set[str],
+    azimuth_degrees: float,
+    pattern: str,
+    colour: str,
+) -> None:
+    """Hatch these bodies where they are seen."""
+    if not names:
+        return
+    # a picture that is black but where they are seen says where to hatch
+    seen = {name: np.full_like(s.points_mm, name in names) for name, s in bodies.items()}
+    picture, (wide, high) = render(bodies, None, azimuth_degrees, seen)
+    grid = {"origin": "lower", "extent": (0, wide, 0, high)}
+    style = {"levels": [0.5, 1.5], "colors": "none", "hatches": [pattern]}
+    axes.contourf(picture.any(-1), **grid, **style).set(edgecolor=colour, linewidth=0.6)
 
 
 def _fill_panels(panels: list[Axes], aspect: float) -> None:

@@ -56,7 +56,7 @@ def render(
     """Picture in sRGB, 0 to 1, on black, and its width and height in mm.
 
     The nearest organ hides those behind it, and shines through the bone before it. `paint` gives
-    sRGB, 0 to 1, by organ for each point of its surface; an organ without has its own colour.
+    sRGB, 0 to 1, by name for each point of a surface; an organ without has its own colour.
     """
     paint = paint or {}
     everything = [*organs.values(), *([bone] if bone is not None else [])]
@@ -70,7 +70,7 @@ def render(
     picture = np.zeros((*shape, 3))
     depth = np.full(shape, np.inf)
     for name, surface in organs.items():
-        colours = paint.get(name, np.array([to_rgb(organ(name).colour)]))
+        colours = paint[name] if name in paint else np.array([to_rgb(organ(name).colour)])
         lit, mine = _shade(surface, axes, low, shape, colours)
         nearer = mine < depth
         picture[nearer] = lit[nearer]

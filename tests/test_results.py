@@ -1,0 +1,108 @@
+"""The scores kept in results/, and that README and model cards say what they say."""
+
+import pandas as pd
+import pytest
+from conftest import REPOSITORY
+
+from organnet.errors import OrganNetError
+from organnet.evaluation import read_metrics, summarise, write_metrics
+from organnet.files import sha256
+from organnet.organs import ORGAN_NAMES
+from organnet.results import as_markdown, results_folder, results_table
+from organnet.weights import SHIPPED, load_network
+
+RESULTS = REPOSITORY / "results"
+WEIGHTS = sorted(SHIPPED.glob("*.safetensors"))
+
+
+def readme() -> str:
+    return (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def card(weights) -> str:
+    return weights.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def scores_of(dsc_by_case: dict[str, float], organ: str = "Mandible") -> pd.DataFrame:
+    rows = [
+        {
+            **{"case": case, "organ": name, "dsc": None, "hd95_mm": None, "surface_dice": None},
+            **{"reference_voxels": 0, "predicted_voxels": 3, "status": "not drawn"},
+        }
+        | (
+            {"dsc": dsc, "hd95_mm": 10 * dsc, "surface_dice": 1.0, "status": "scored"}
+            if name == organ
+            else {}
+        )
+        for case, dsc in dsc_by_case.items()
+        for name in ORGAN_NAMES
+    ]
+    return pd.DataFrame(rows).astype({"dsc": float, "hd95_mm": float, "surface_dice": float})
+
+
+def test_the_readme_holds_the_table_of_the_stored_scores():
+    assert as_markdown(results_table(RESULTS)) in readme()
+
+
+def test_our_rows_are_means_over_the_stored_cases(tmp_path):
+    for fold, scores in enumerate([{"a": 0.5, "b": 0.7}, {"c": 0.9}]):
+        write_metrics(scores_of(scores), tmp_path / "matched" / f"fold{fold}" / "metrics.csv")
+    rows = results_table(tmp_path)
+    assert set(rows["data"].iloc[:-1]) == {"PDDCA, off-site test"}
+    folds = rows.iloc[-1]
+    assert folds["cases"] == 3
+    assert folds["Mandible"] == pytest.approx(70.0)
+    assert folds["mean"] == pytest.approx(70.0)
+    assert folds["hd95_mm"] == pytest.approx(7.0)
+    assert pd.isna(folds["BrainStem"])
+    assert as_markdown(rows).splitlines()[-1].count("| - |") >= 1
+
+
+def test_a_table_that_is_no_scores_is_refused(tmp_path):
+    (tmp_path / "phantom").mkdir()
+    (tmp_path / "phantom" / "metrics.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(OrganNetError, match="no table of scores"):
+        results_table(tmp_path)
+
+
+def test_results_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert results_folder() == RESULTS
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=lambda path: path.stem)
+def test_a_card_is_of_the_weights_beside_it(weights):
+    assert sha256(weights) in card(weights)
+    network = load_network(weights)
+    assert f"width {network.settings.model.width}" in card(weights)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=lambda path: path.stem)
+def test_a_card_holds_the_stored_scores(weights):
+    path = RESULTS / weights.stem / "metrics.csv"
+    if not path.exists():
+        pytest.skip(f"{weights.stem} has no scores of its own in results/")
+    summary = summarise(read_metrics(path))
+    for name, organ in summary["organs"].items():
+        row = f"| {name} | {organ['n']} | "
+        if organ["n"]:
+            row += f"{100 * organ['dsc']['mean']:.1f} | {organ['hd95_mm']['mean']:.1f} |"
+        assert (row in card(weights)) == bool(organ["n"]), row
+    mean = summary["mean"]
+    assert f"| mean of organs |  | {100 * mean['dsc']:.1f} | {mean['hd95_mm']:.1f} |" in card(
+        weights
+    )
+
+
+def test_no_patient_of_results_is_there_twice():
+    for path in RESULTS.glob("**/metrics.csv"):
+        table = read_metrics(path)
+        assert not table.duplicated(["case", "organ"]).any(), path
+
+
+def test_every_stored_score_has_its_command():
+    text = (RESULTS / "README.md").read_text(encoding="utf-8")
+    for folder in sorted(
+        {path.relative_to(RESULTS).parts[0] for path in RESULTS.glob("*/**/*.csv")}
+    ):
+        assert f"`{folder}" in text, f"results/README.md does not say where {folder} comes from"
