@@ -52,8 +52,8 @@ def observers_scores() -> pd.DataFrame | None:
     return read_metrics(root / OBSERVERS) if root else None
 
 
-def results_table(root: Path) -> pd.DataFrame:
-    """The literature's rows on PDDCA, then two people's and ours from the files below `root`.
+def results_table(root: Path | None) -> pd.DataFrame:
+    """The literature's rows on PDDCA, then two people's and ours from the files below `root`, if any.
 
     Columns: who, data, cases, mean DSC in % per organ (NaN where no case has it drawn), mean of
     organs, and hd95_mm, the mean of the organs' mean HD95 (NaN where it is not reported).
@@ -71,7 +71,7 @@ def results_table(root: Path) -> pd.DataFrame:
         for method, dsc in PAPER_RESULTS.items()
     ]
     return pd.DataFrame(
-        [*rows, *_stored_rows(root)],
+        [*rows, *(_stored_rows(root) if root else ())],
         columns=["who", "data", "cases", *ORGAN_NAMES, "mean", "hd95_mm"],
     )
 
