@@ -1,11 +1,14 @@
 """The scores kept in results/, and that README and model cards say what they say."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
 
+from organnet.batch import segment
 from organnet.errors import OrganNetError
-from organnet.evaluation import read_metrics, summarise, write_metrics
+from organnet.evaluation import evaluate, read_metrics, summarise, write_metrics
 from organnet.files import sha256
 from organnet.organs import ORGAN_NAMES
 from organnet.results import as_markdown, results_folder, results_table
@@ -92,6 +95,15 @@ def test_a_card_holds_the_stored_scores(weights):
     assert f"| mean of organs |  | {100 * mean['dsc']:.1f} | {mean['hd95_mm']:.1f} |" in card(
         weights
     )
+
+
+def test_the_shipped_weights_score_a_real_ct_as_stored(shared_data, tmp_path):
+    """The whole way from a CT on disk, on voxels the network was not trained on."""
+    case = shared_data / "pddca" / "0522c0014"
+    segment([case], [Path("openkbp")], tmp_path, deep=False)
+    table = evaluate(tmp_path / "0522c0014.nrrd", case).set_index("organ")
+    stored = read_metrics(RESULTS / "0522c0014" / "pddca.csv").set_index("organ")
+    assert table["dsc"].to_numpy() == pytest.approx(stored["dsc"].to_numpy(), abs=0.01, nan_ok=True)
 
 
 def test_no_patient_of_results_is_there_twice():
