@@ -20,19 +20,14 @@ def contours_of_mask(mask: Bool[np.ndarray, "rows columns"]) -> list[Float64[np.
     so that every reader that fills contour by contour leaves the hole open. The last point is
     joined to the first and does not repeat it.
     """
-    if not mask.any():
-        return []
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     lines = contourpy.contour_generator(
-        z=np.pad(box, 1).astype(np.float64), fill_type=contourpy.FillType.OuterOffset
+        z=np.pad(mask, 1).astype(np.float64), fill_type=contourpy.FillType.OuterOffset
     )
-    corner = np.array([rows[0] - 1, columns[0] - 1])
     contours = []
     for points, offsets in zip(*lines.filled(0.5, 2.0), strict=True):
-        # x, y of the padded box to row, column; each ring ends with its first point again
+        # x, y of the padded mask to row, column; each ring ends with its first point again
         bounds = itertools.pairwise(offsets)
-        outline, *holes = (points[first : last - 1, ::-1] + corner for first, last in bounds)
+        outline, *holes = (points[first : last - 1, ::-1] - 1 for first, last in bounds)
         for hole in sorted(map(_from_top_left, holes), key=lambda ring: tuple(ring[0])):
             outline = _with_hole(outline, hole)
         contours.append(_corners(outline))
