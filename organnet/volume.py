@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -134,16 +134,20 @@ def read_ct(path: Path) -> Volume:
     return volume.with_array(np.maximum(array, AIR_HU).astype(np.int16, copy=False))
 
 
-def write_volume(volume: Volume, path: Path) -> None:
+def write_volume(volume: Volume, path: Path, header: Mapping[str, str] | None = None) -> None:
     """Write a volume, compressed, in the format of the path's suffix; whole or not at all.
 
+    `header` is written beside the grid where the format has room for keys and texts, as .nrrd has.
     Raises OrganNetError where the suffix is unknown or the file cannot be written.
     """
     image_format(path)
+    image = _image_from_volume(volume)
+    for key, text in (header or {}).items():
+        image.SetMetaData(key, text)
     with atomic_path(path) as temporary:
         try:
             with _without_itk_log():
-                sitk.WriteImage(_image_from_volume(volume), str(temporary), useCompression=True)
+                sitk.WriteImage(image, str(temporary), useCompression=True)
         except RuntimeError as error:
             raise _not_written(path, _cause(error)) from error
         try:

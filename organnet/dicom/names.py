@@ -1,0 +1,167 @@
+"""What organs are called: TG-263 to write, what institutions write to read, SNOMED CT for machines.
+
+TG-263: Mayo et al., Int J Radiat Oncol Biol Phys 2018, doi 10.1016/j.ijrobp.2017.12.013. SNOMED CT
+codes are those of DICOM's own lists (PS3.16, CID 7153 and 9514 among others).
+"""
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from organnet.errors import OrganNetError
+from organnet.files import read_json
+from organnet.organs import ORGAN_NAMES
+
+TG263 = {
+    "BrainStem": "Brainstem",
+    "Chiasm": "OpticChiasm",
+    "Mandible": "Bone_Mandible",
+    "OpticNerve_L": "OpticNrv_L",
+    "OpticNerve_R": "OpticNrv_R",
+    "Parotid_L": "Parotid_L",
+    "Parotid_R": "Parotid_R",
+    "Submandibular_L": "Glnd_Submand_L",
+    "Submandibular_R": "Glnd_Submand_R",
+}
+"""The name that is written for each organ."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """A concept of SNOMED CT: its number and what it means."""
+
+    value: str
+    meaning: str
+
+
+ANATOMICAL_STRUCTURE = Code("91723000", "Anatomical Structure")
+LEFT, RIGHT = Code("7771000", "Left"), Code("24028007", "Right")
+_OPTIC_NERVE = Code("18234004", "Optic nerve")
+_PAROTID = Code("45289007", "Parotid gland")
+_SUBMANDIBULAR = Code("54019009", "Submandibular gland")
+
+CODES: dict[str, tuple[Code, Code | None]] = {
+    "BrainStem": (Code("119238007", "Brain Stem"), None),
+    "Chiasm": (Code("244453006", "Optic chiasm"), None),
+    "Mandible": (Code("91609006", "Mandible"), None),
+    "OpticNerve_L": (_OPTIC_NERVE, LEFT),
+    "OpticNerve_R": (_OPTIC_NERVE, RIGHT),
+    "Parotid_L": (_PAROTID, LEFT),
+    "Parotid_R": (_PAROTID, RIGHT),
+    "Submandibular_L": (_SUBMANDIBULAR, LEFT),
+    "Submandibular_R": (_SUBMANDIBULAR, RIGHT),
+}
+"""What each organ is, and on which side where there are two of it."""
+
+_SIDES = {
+    "L": "l lt lft left li lks link links linke linker sx sin izq gauche",
+    "R": "r rt rgt right re rts recht rechts rechte rechter dx dext der droite droit",
+}
+_UNPAIRED = {
+    "BrainStem": "brainstem brainstm brnstem stembrain stammhirn hirnstamm troncocerebral "
+    "tronccerebral troncoencefalo troncoencefalico",
+    "Chiasm": "chiasm chiasma chiasme opticchiasm opticchiasma opticalchiasm chiasmoptic "
+    "chiasmaoptic chiasmaopticum chiasmaoptikum chiasmaopticus chiasmeoptique chiasmaottico "
+    "chiasmoptico quiasma quiasmaoptico sehnervenkreuzung",
+    "Mandible": "mandible mandibula mandibule mandibola mandib bonemandible mandiblebone "
+    "bonemandib unterkiefer unterkieferknochen",
+}
+_PAIRED = {
+    "OpticNerve": "opticnerve opticalnerve opticnrv opticn nopticus noptikus noptic nervusopticus "
+    "nervusoptikus nervopticus nervoptic nrvoptic nerveoptic nerveoptique nfoptique nervooptico "
+    "nervioptico nervoottico opticus optikus sehnerv on",
+    "Parotid": "parotid parotis parotide parotida parotidgland parotidgl parotidglnd parotisgland "
+    "glandparotid glndparotid glparotid glparotis glandulaparotis glandulaparotidea "
+    "glandparotis glandeparotide ohrspeicheldruese ohrspeicheldruse",
+    "Submandibular": "submandibular submandibulargland submandibulargl submandibularglnd "
+    "submandibularis submandibula submandib submand submandgland submandglnd submandgl "
+    "submandgld submandibgland smg smgland glandsubmand glandsubmandibular glandsubmandib "
+    "glndsubmand glndsubmandib glndsubmandibular glsubmand glsubmandib glsubmandibular "
+    "glsubmandibularis glandulasubmandibularis glandesousmaxillaire sousmaxillaire "
+    "submaxillary submaxillarygland unterkieferspeicheldruese unterkieferspeicheldruse",
+}
+_GLAND = re.compile(r"^(parotid|submand|submandibular)(gland|gl|glnd)$")
+
+
+def _spellings() -> dict[str, str]:
+    """Organ by spelling, in lower case and letters alone."""
+    spellings = {word: name for name, words in _UNPAIRED.items() for word in words.split()}
+    for (name, words), (letter, sides) in itertools.product(_PAIRED.items(), _SIDES.items()):
+        for word, side in itertools.product(words.split(), sides.split()):
+            spellings[word + side] = spellings[side + word] = f"{name}_{letter}"
+            gland = _GLAND.match(word)
+            if gland is not None:  # Parotid_Lt_Gland
+                spellings[gland[1] + side + gland[2]] = f"{name}_{letter}"
+    return spellings
+
+
+_SPELLINGS = _spellings()
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z _.,()\[\]-]*")
+"""Anything but letters and what stands between words marks another structure than the organ:
+TG-263's leading _ and ~, a caret, a plus, the millimetres of a margin."""
+
+
+def organ_called(name: str) -> str | None:
+    """The organ that a structure of this name is; None where it is none of the nine or unclear.
+
+    Case and what stands between words do not matter. The whole name must be the organ's, so that
+    a planning structure made from the organ (Parotid_L_PRV, Parotid-PTV, Parotid_L_opt) is none.
+    """
+    folded = unicodedata.normalize("NFKD", name.strip().replace("ß", "ss"))
+    plain = "".join(letter for letter in folded if not unicodedata.combining(letter))
+    if _PLAIN.fullmatch(plain) is None or plain.rstrip(" ").endswith("-"):
+        return None
+    return _SPELLINGS.get("".join(letter for letter in plain.lower() if letter.isalpha()))
+
+
+def read_names(path: Path) -> dict[str, str]:
+    """A user's own map of structure names to organs, such as {"Ohrspeicheldr. li": "Parotid_L"}.
+
+    Raises OrganNetError where it is no such JSON or a value is none of the nine organs.
+    """
+    names = read_json(path)
+    for structure, name in names.items():
+        if not isinstance(name, str) or name not in ORGAN_NAMES:
+            raise OrganNetError(
+                f"{path} maps {one_line(structure)} to {one_line(str(name))}, which is no organ: "
+                f"choose one of {', '.join(ORGAN_NAMES)}"
+            )
+    return names
+
+
+def organs_of_structures(
+    structures: list[str], names: Mapping[str, str] | None
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Which structure of a list is each organ, by its place in it; a note on each that is none.
+
+    A structure in `names` (its name as there) is the organ that this says, and no other structure
+    is that organ by its spelling. Raises OrganNetError where two structures are one organ.
+    """
+    own = dict(names or {})
+    given = {own[name] for name in structures if name in own}
+    found: dict[str, int] = {}
+    notes = []
+    for at, structure in enumerate(structures):
+        organ = own.get(structure, organ_called(structure))
+        if organ is None:
+            notes.append(f"{one_line(structure)} is none of the nine organs: left out")
+            continue
+        if organ in given and structure not in own:
+            notes.append(f"{one_line(structure)} left out: the map of names has another {organ}")
+            continue
+        if organ in found:
+            raise OrganNetError(
+                f"structures {one_line(structures[found[organ]])} and {one_line(structure)} are "
+                f"both {organ}: name the one to take in a map of names"
+            )
+        found[organ] = at
+    return found, tuple(notes)
+
+
+def one_line(text: str, most: int = 40) -> str:
+    """Text of a file as part of a message: printable, on one line, and not too long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return (line if len(line) <= most else line[:most] + "...") or "without a name"

@@ -1,0 +1,256 @@
+"""Label maps as DICOM RT Structure Sets, which every planning system reads, and back.
+
+A contour's points are the patient's LPS x, y, z in mm: the order x, y, z exists where
+ContourData is written and read, and nowhere else.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
+
+import organnet
+from organnet.datasets.case import Mask, compose_labels, crop_mask
+from organnet.dicom.contours import contours_of_mask, mask_of_contour, mask_of_contours
+from organnet.dicom.derived import (
+    DESCRIPTION,
+    MANUFACTURER,
+    MODEL,
+    OrganPixels,
+    derived_uids,
+    organs_on_images,
+    patient_and_study,
+    save,
+    without_header_warnings,
+)
+from organnet.dicom.images import CTImage, DicomCT
+from organnet.dicom.names import TG263, one_line, organs_of_structures
+from organnet.dicom.planes import (
+    heights_mm,
+    image_heights_mm,
+    on_grid,
+    slice_spacing_mm,
+    to_mm,
+    to_pixels,
+)
+from organnet.dicom.structures import Contour, Structure, read_structures
+from organnet.errors import OrganNetError
+from organnet.volume import Volume
+
+_STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
+"""Detached Study Management, retired: the standard still asks for it here."""
+CLOSED_PLANAR, CLOSED_XOR = "CLOSED_PLANAR", "CLOSEDPLANAR_XOR"
+CLOSED = (CLOSED_PLANAR, CLOSED_XOR)
+"""The two kinds of contour that hold pixels; of the second, what an even number holds is out."""
+
+
+def write_rtstruct(series: DicomCT, labels: Volume, path: Path, *, anonymise: bool = False) -> None:
+    """Write a label map on the grid of `series.ct` as an RT Structure Set of that series.
+
+    One structure for each organ in the map, by its TG-263 name and in its colour; organs that are
+    not in it are left out. Where the series' images are that grid, `read_rtstruct` gives the same
+    label map again. The same input gives the same bytes. With `anonymise`, nothing that may name
+    the patient is copied from the CT. Raises OrganNetError where the map is of another size,
+    holds no organ, or the file cannot be written.
+    """
+    organs, pixels = organs_on_images(series, labels)
+    with without_header_warnings():
+        dataset = patient_and_study(series, anonymise)
+        _add_identity(dataset, series, pixels, anonymise)
+        dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(series)]
+        dataset.StructureSetROISequence = []
+        dataset.ROIContourSequence = []
+        dataset.RTROIObservationsSequence = []
+        for number, found in enumerate(organs, start=1):
+            name = TG263[found.organ.name]
+            dataset.StructureSetROISequence.append(_structure(number, name, series))
+            dataset.ROIContourSequence.append(_contours(number, found, series))
+            dataset.RTROIObservationsSequence.append(_observation(number, name))
+    save(dataset, path)
+
+
+def read_rtstruct(
+    path: Path, series: DicomCT, names: Mapping[str, str] | None = None
+) -> tuple[Volume, frozenset[str], tuple[str, ...]]:
+    """Read the organs of an RT Structure Set as a label map on the grid of `series.ct`.
+
+    Structures are organs by `names` (structure's name to organ) first, then by their spelling.
+    Each contour counts for the image it lies on, within half the slice spacing; a contour inside
+    another of its structure is a hole. Where two organs overlap the smaller one wins.
+
+    Returns the label map (uint8), the organs drawn, and a note on each thing left out. Raises
+    OrganNetError where the file is faulty, of another frame of reference, names one organ twice,
+    has a contour that lies on no image, or none of the nine organs.
+    """
+    structures = read_structures(path)
+    organs, notes = organs_of_structures([s.name for s in structures], names)
+    frame = series.images[0].header.get("FrameOfReferenceUID")
+    masks = {}
+    listed = list(notes)
+    for organ, at in organs.items():
+        if structures[at].frame_of_reference != frame:
+            raise OrganNetError(
+                f"{path} was drawn in another frame of reference than that of the CT series: "
+                "give the series that it was drawn on"
+            )
+        mask, left_out = _mask(path, structures[at], series)
+        listed += left_out
+        if mask is None:
+            listed.append(f"{organ} has no closed contour that holds a pixel: not drawn")
+        else:
+            masks[organ] = mask
+    if not masks:
+        raise OrganNetError(
+            f"{path} has none of the nine organs: name its structures in a map of names"
+        )
+    rows, columns = series.images[0].shape
+    pixels = compose_labels(masks, (len(series.images), rows, columns))
+    labels = on_grid(series, pixels)
+    return labels, frozenset(masks), tuple(listed)
+
+
+# Writing
+
+
+def _add_identity(
+    dataset: Dataset,
+    series: DicomCT,
+    pixels: UInt8[np.ndarray, "n rows columns"],
+    anonymise: bool,
+) -> None:
+    """Class, UIDs, series, equipment, and the structure set's own name."""
+    kind = "RTSTRUCT anonymous" if anonymise else "RTSTRUCT"
+    series_uid, instance_uid = derived_uids(series, pixels, kind, 2)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = RTStructureSetStorage
+    dataset.SOPInstanceUID = instance_uid
+    dataset.Modality = "RTSTRUCT"
+    dataset.SeriesInstanceUID = series_uid
+    dataset.SeriesNumber = 1
+    dataset.SeriesDescription = DESCRIPTION
+    dataset.OperatorsName = ""
+    dataset.Manufacturer = MANUFACTURER
+    dataset.ManufacturerModelName = MODEL
+    dataset.SoftwareVersions = organnet.__version__
+    dataset.InstanceNumber = 1
+    dataset.StructureSetLabel = MODEL
+    dataset.StructureSetName = DESCRIPTION
+    dataset.StructureSetDate = ""
+    dataset.StructureSetTime = ""
+    dataset.ApprovalStatus = "UNAPPROVED"
+
+
+def _frame_of_reference(series: DicomCT) -> Dataset:
+    header = series.images[0].header
+    of_series, of_study, frame = Dataset(), Dataset(), Dataset()
+    of_series.SeriesInstanceUID = header.SeriesInstanceUID
+    of_series.ContourImageSequence = [_reference(image) for image in series.images]
+    of_study.ReferencedSOPClassUID = _STUDY_CLASS
+    of_study.ReferencedSOPInstanceUID = header.StudyInstanceUID
+    of_study.RTReferencedSeriesSequence = [of_series]
+    frame.FrameOfReferenceUID = header.FrameOfReferenceUID
+    frame.RTReferencedStudySequence = [of_study]
+    return frame
+
+
+def _reference(image: CTImage) -> Dataset:
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = image.header.SOPClassUID
+    reference.ReferencedSOPInstanceUID = image.header.SOPInstanceUID
+    return reference
+
+
+def _structure(number: int, name: str, series: DicomCT) -> Dataset:
+    structure = Dataset()
+    structure.ROINumber = number
+    structure.ReferencedFrameOfReferenceUID = series.images[0].header.FrameOfReferenceUID
+    structure.ROIName = name
+    structure.ROIGenerationAlgorithm = "AUTOMATIC"
+    structure.ROIGenerationDescription = DESCRIPTION
+    return structure
+
+
+def _contours(number: int, found: OrganPixels, series: DicomCT) -> Dataset:
+    of_organ = Dataset()
+    of_organ.ReferencedROINumber = number
+    of_organ.ROIDisplayColor = list(bytes.fromhex(found.organ.colour[1:]))
+    of_organ.ContourSequence = []
+    images, rows, columns = found.box
+    corner = np.array([rows.start, columns.start])
+    for image, inside in zip(series.images[images], found.inside, strict=True):
+        for points in contours_of_mask(inside):
+            contour = Dataset()
+            contour.ContourNumber = len(of_organ.ContourSequence) + 1
+            contour.ContourImageSequence = [_reference(image)]
+            contour.ContourGeometricType = CLOSED_PLANAR
+            contour.NumberOfContourPoints = len(points)
+            places = to_mm(image, points + corner)
+            x_y_z = places[:, ::-1].ravel() + 0.0  # no minus zero
+            contour.ContourData = [f"{value:.10g}" for value in x_y_z.tolist()]
+            of_organ.ContourSequence.append(contour)
+    return of_organ
+
+
+def _observation(number: int, name: str) -> Dataset:
+    observation = Dataset()
+    observation.ObservationNumber = number
+    observation.ReferencedROINumber = number
+    observation.ROIObservationLabel = name
+    observation.RTROIInterpretedType = "ORGAN"
+    observation.ROIInterpreter = ""
+    return observation
+
+
+# Reading
+
+
+def _mask(path: Path, structure: Structure, series: DicomCT) -> tuple[Mask | None, list[str]]:
+    """A structure's pixels in the images, None where it has none; a note on what was left out."""
+    heights = image_heights_mm(series)
+    reach = slice_spacing_mm(series) / 2 + 1e-3
+    on_image: dict[int, list[Contour]] = {}
+    skipped: Counter[str] = Counter()
+    for contour in structure.contours:
+        if contour.kind not in CLOSED:
+            skipped[contour.kind] += 1
+            continue
+        height = heights_mm(series, contour.positions_mm)
+        nearest = int(np.argmin(np.abs(heights - height.mean())))
+        if np.abs(height - heights[nearest]).max() > reach:
+            raise OrganNetError(
+                f"{path}: a contour of {structure.title} lies on no image of the CT series: "
+                "give the series that it was drawn on, with all its images"
+            )
+        on_image.setdefault(nearest, []).append(contour)
+    notes = [
+        f"{structure.title}: {count} of kind {one_line(kind)} left out"
+        for kind, count in skipped.items()
+    ]
+    if not on_image:
+        return None, notes
+    first, last = min(on_image), max(on_image)
+    pixels = np.zeros((last - first + 1, *series.images[0].shape), np.bool_)
+    for n, contours in on_image.items():
+        pixels[n - first] = _filled(series.images[n], contours)
+    mask = crop_mask(pixels)
+    if mask is not None:
+        z, y, x = mask.box
+        mask = Mask((slice(z.start + first, z.stop + first), y, x), mask.inside)
+    return mask, notes
+
+
+def _filled(image: CTImage, contours: list[Contour]) -> Bool[np.ndarray, "rows columns"]:
+    """The pixels of a structure's closed contours on one image."""
+    points = {kind: [] for kind in CLOSED}
+    for contour in contours:
+        points[contour.kind].append(to_pixels(image, contour.positions_mm))
+    filled = mask_of_contours(points[CLOSED_PLANAR], image.shape)
+    for each in points[CLOSED_XOR]:
+        filled ^= mask_of_contour(each, image.shape)
+    return filled

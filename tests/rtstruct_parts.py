@@ -1,0 +1,88 @@
+"""CT series for the tests of what is written beside them; no file is read for it."""
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.uid import CTImageStorage
+
+from organnet.dicom.images import CTImage, DicomCT
+from organnet.organs import organ
+from organnet.volume import Volume
+
+ROOT = "1.2.826.0.1.3680043.8.498.1234"
+
+
+class MadeSeries(DicomCT):
+    """A series whose images are the slices of its volume."""
+
+    def on_images(self, labels: Volume) -> np.ndarray:
+        return labels.array
+
+
+def header_of(ct: Volume, n: int) -> Dataset:
+    """What a scanner writes about image n, with a patient who never was."""
+    header = Dataset()
+    header.SOPClassUID = CTImageStorage
+    header.SOPInstanceUID = f"{ROOT}.3.{n + 1}"
+    header.StudyInstanceUID = f"{ROOT}.1"
+    header.SeriesInstanceUID = f"{ROOT}.2"
+    header.FrameOfReferenceUID = f"{ROOT}.4"
+    header.PositionReferenceIndicator = ""
+    header.Modality = "CT"
+    header.Manufacturer = "Nobody"
+    header.PatientName = "Nobody^Nora"
+    header.PatientID = "N-0001"
+    header.PatientBirthDate = "19500102"
+    header.PatientSex = "F"
+    header.StudyDate, header.StudyTime = "20200304", "101112"
+    header.StudyID = "S1"
+    header.StudyDescription = "HEAD AND NECK"
+    header.AccessionNumber = "A77"
+    header.ReferringPhysicianName = "Doctor^Who"
+    header.SeriesNumber, header.InstanceNumber = 3, n + 1
+    _, rows, columns = ct.shape
+    z_y_x = ct.direction.T
+    header.ImagePositionPatient = [f"{v:.10g}" for v in ct.position_mm((n, 0, 0))[::-1]]
+    header.ImageOrientationPatient = [
+        f"{v:.10g}" for v in np.concatenate([z_y_x[2][::-1], z_y_x[1][::-1]]) + 0.0
+    ]
+    header.PixelSpacing = [f"{spacing:.10g}" for spacing in ct.spacing_mm[1:]]
+    header.SliceThickness = f"{ct.spacing_mm[0]:.10g}"
+    header.Rows, header.Columns = rows, columns
+    header.BitsAllocated, header.BitsStored, header.HighBit = 16, 16, 15
+    header.SamplesPerPixel, header.PixelRepresentation = 1, 1
+    header.PhotometricInterpretation = "MONOCHROME2"
+    return header
+
+
+def series_of(ct: Volume) -> MadeSeries:
+    steps = (ct.direction * np.asarray(ct.spacing_mm)).T[1:]
+    images = tuple(
+        CTImage(header_of(ct, n), ct.position_mm((n, 0, 0)), steps, ct.shape[1:])
+        for n in range(ct.shape[0])
+    )
+    return MadeSeries(ct, images, ())
+
+
+def series_on(labels: Volume) -> MadeSeries:
+    """A series on the grid of a label map."""
+    return series_of(labels.with_array(np.zeros(labels.shape, np.int16)))
+
+
+def rotation(turn: np.ndarray) -> np.ndarray:
+    """The rotation, z, y, x, around an axis by the axis' length in radians."""
+    z, y, x = turn
+    skew = np.array([[0, -x, y], [x, 0, -z], [-y, z, 0.0]])
+    angle = float(np.linalg.norm(turn))
+    if angle == 0:
+        return np.eye(3)
+    return np.eye(3) + np.sin(angle) / angle * skew + (1 - np.cos(angle)) / angle**2 * skew @ skew
+
+
+def label_map(shape: tuple[int, int, int] = (5, 24, 28), seed: int = 0) -> Volume:
+    """Organs as random grains: many pieces, islands and holes, and some voxels nobody knows."""
+    random = np.random.default_rng(seed)
+    labels = np.zeros(shape, np.uint8)
+    labels[:, 2:12, 2:12] = random.choice([0, 1, 3], p=[0.2, 0.7, 0.1], size=(shape[0], 10, 10))
+    labels[1:4, 12:20, 4:24] = random.choice([0, 6, 255], p=[0.3, 0.6, 0.1], size=(3, 8, 20))
+    labels[2, -1, -1] = organ("OpticNerve_R").label  # one voxel, in the image's corner
+    return Volume(labels, (2.5, 1.1, 0.9), (-31.25, -120.5, 43.7))
