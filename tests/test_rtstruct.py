@@ -14,7 +14,7 @@ from rtstruct_parts import ROOT, label_map, rotation, series_of, series_on
 
 from organnet.datasets.pddca import read_labels
 from organnet.dicom.names import TG263
-from organnet.dicom.planes import on_grid
+from organnet.dicom.places import on_grid
 from organnet.dicom.rtstruct import read_rtstruct, write_rtstruct
 from organnet.errors import OrganNetError
 from organnet.organs import ORGAN_NAMES, UNKNOWN, organ

@@ -30,7 +30,7 @@ from organnet.dicom.derived import (
 )
 from organnet.dicom.images import CTImage, DicomCT
 from organnet.dicom.names import TG263, one_line, organs_of_structures
-from organnet.dicom.planes import (
+from organnet.dicom.places import (
     heights_mm,
     image_heights_mm,
     on_grid,

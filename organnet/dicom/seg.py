@@ -25,7 +25,7 @@ from organnet.dicom.derived import (
 )
 from organnet.dicom.images import CTImage, DicomCT
 from organnet.dicom.names import ANATOMICAL_STRUCTURE, CODES, TG263, Code
-from organnet.dicom.planes import slice_spacing_mm
+from organnet.dicom.places import slice_spacing_mm
 from organnet.organs import Organ
 from organnet.volume import Volume
 
