@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ from organnet.files import make_folder, move, read_json, sha256, write_json
 
 UNFINISHED = "unfinished.json"
 """There until a run is at its end; says which cases earlier runs had done before it began."""
-STAGE = ".work-"
+STAGE = ".organnet-work-"
 """The worker writes into such a folder; whole cases are moved from there to their places."""
 
 
@@ -92,10 +93,10 @@ class Books:
         """A message as the books have it: where inputs are not to be named, without their names."""
         text = self.one_line(text)
         if self.anonymise:
-            files = given.kind.files(given.path)
-            names = {str(given.path), given.path.name, *map(str, files), *(f.name for f in files)}
-            for name in sorted(names - {""}, key=len, reverse=True):
-                text = text.replace(name, given.name)
+            paths = [given.path, *given.kind.files(given.path)]
+            names = {name for p in paths for name in (str(p), str(p.absolute()), p.name) if name}
+            for name in sorted(names, key=len, reverse=True):
+                text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", given.name, text)
         return text
 
     def _record(self, given: Input, input_sha256: str, answer: Answer) -> Record:

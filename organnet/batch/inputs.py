@@ -89,7 +89,12 @@ class Input:
         return kind
 
     def sha256(self) -> str:
-        """SHA-256 of its file, or of its files' SHA-256s in order of their names."""
+        """SHA-256 of its file, or of its files' SHA-256s in order of their names.
+
+        Raises OrganNetError where one is not there or cannot be read.
+        """
+        if not self.path.exists():
+            raise OrganNetError(f"{self.path} does not exist: check the path")
         hashes = [sha256(path) for path in sorted(self.kind.files(self.path))]
         if len(hashes) == 1:
             return hashes[0]

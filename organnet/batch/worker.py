@@ -70,6 +70,7 @@ class Worker:
         try:
             if self._process is None:
                 self._start()
+                started = time.perf_counter()  # loading the weights is no part of the case
             self._line.send((given, folder))
             answer = self._line.recv()
         except (EOFError, OSError):
