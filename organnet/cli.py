@@ -86,16 +86,26 @@ def training(
 @app.command()
 def inference(
     inputs: Annotated[
-        list[Path], typer.Argument(help="CT files, case folders, or folders of cases")
+        list[Path],
+        typer.Argument(help="CT files, case folders, folders of cases, or patterns ('a/*.mha')"),
     ],
     weights: Weights,
-    out: Annotated[Path, typer.Option(help="folder for CASE.nrrd")],
+    out: Annotated[
+        Path, typer.Option(help="folder for CASE.nrrd, manifest.csv, report.html and records/")
+    ],
     deep: Deep = False,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="nrrd, nifti or masks; several may be given [default: nrrd]"),
+    ] = None,
+    anonymise: Annotated[
+        bool, typer.Option("--anonymise", help="call the cases case-001..., and name no input")
+    ] = False,
 ) -> None:
-    """Segment CTs: one label map per case, on the CT's own grid."""
-    from organnet.batch import segment
+    """Segment CTs, on their own grids, with a report. Goes on where it stopped."""
+    from organnet.batch.run import segment
 
-    failed = segment(inputs, weights, out, deep)
+    failed = segment(inputs, weights, out, deep, formats, anonymise)
     if failed:
         raise RunError(f"{failed} of the cases failed, see above: mend them and run again")
 

@@ -14,10 +14,11 @@ from organnet.datasets import observers, pddca
 from organnet.datasets.case import shortened
 from organnet.errors import OrganNetError
 from organnet.files import atomic_path
+from organnet.layout import IMAGE_FORMATS, STRUCTURES, image_stem
 from organnet.metrics import DEFINITIONS, OrganScore, score_case
 from organnet.organs import CLASSES, ORGANS, UNKNOWN
 from organnet.paper import PAPER, PAPER_RESULTS, mean_dsc
-from organnet.volume import IMAGE_FORMATS, Volume, read_volume, same_grid, to_lps
+from organnet.volume import Volume, read_volume, same_grid, to_lps
 
 METRIC_COLUMNS = ("case", *(field.name for field in fields(OrganScore)))
 METRICS = ("dsc", "hd95_mm", "surface_dice")
@@ -214,7 +215,7 @@ def _holds_many(path: Path) -> bool:
 
 
 def _is_case(path: Path) -> bool:
-    return (path / pddca.STRUCTURES).is_dir() or observers.is_drawing(path)
+    return (path / STRUCTURES).is_dir() or observers.is_drawing(path)
 
 
 def _label_maps(path: Path) -> dict[str, Path]:
@@ -237,7 +238,7 @@ def _label_maps(path: Path) -> dict[str, Path]:
     if not found:
         raise OrganNetError(
             f"{path} holds no label map ({', '.join(IMAGE_FORMATS)}) and no case "
-            f"({pddca.STRUCTURES}/*.nrrd or {observers.SEGMENTATIONS}/*.nrrd): check the path"
+            f"({STRUCTURES}/*.nrrd or {observers.SEGMENTATIONS}/*.nrrd): check the path"
         )
     return found
 
@@ -245,8 +246,7 @@ def _label_maps(path: Path) -> dict[str, Path]:
 def case_name(path: Path) -> str:
     """Name of a case folder, or of an image file without its suffix."""
     path = path.resolve()
-    suffixes = [suffix for suffix in IMAGE_FORMATS if path.name.lower().endswith(suffix)]
-    return path.name if path.is_dir() or not suffixes else path.name[: -len(suffixes[-1])]
+    return path.name if path.is_dir() else image_stem(path.name)
 
 
 def _read(path: Path) -> tuple[Volume, frozenset[str]]:

@@ -24,6 +24,7 @@ from organnet.errors import OrganNetError
 from organnet.evaluation import read_metrics
 from organnet.files import atomic_path, make_folder, read_json, sha256, write_json
 from organnet.inference import Prediction, predict, write_prediction
+from organnet.layout import WEIGHTS_NAME, find_weights
 from organnet.phantom import SIZES, write_phantom
 from organnet.prepared import PreparedCase, prepare_all
 from organnet.scoring import METRICS_NAME, SUMMARY_NAME, prediction_path, score_cases
@@ -31,9 +32,7 @@ from organnet.settings import Settings, choose, make_settings
 from organnet.training import LOG_NAME, START_NAME, train
 from organnet.volume import read_volume
 from organnet.weights import (
-    WEIGHTS_NAME,
     fast_precision,
-    find_weights,
     load_network,
     pick_device,
 )

@@ -50,6 +50,18 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def move(path: Path, target: Path) -> None:
+    """Give a whole file its place on the same disk, instead of what was there.
+
+    Raises OrganNetError where that cannot be.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+
+
 def write_json(path: Path, content: object) -> None:
     """Write `content` as indented JSON; NaN and infinity are refused, since JSON has neither."""
     with atomic_path(path) as temporary:
@@ -80,6 +92,20 @@ def sha256(path: Path) -> str:
     except OSError as error:
         raise OrganNetError(
             f"{path} cannot be read ({error.strerror}): check its permissions"
+        ) from error
+
+
+def subfolders(root: Path) -> list[Path]:
+    """Visible folders in `root`, sorted; raises OrganNetError where root is no readable folder."""
+    if not root.exists():
+        raise OrganNetError(f"{root} does not exist: give the folder that holds the cases")
+    if not root.is_dir():
+        raise OrganNetError(f"{root} is a file: give the folder that holds the cases")
+    try:
+        return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError as error:
+        raise OrganNetError(
+            f"{root} cannot be read ({error.strerror}): check its permissions"
         ) from error
 
 

@@ -1,5 +1,6 @@
 """The nine organs at risk in PDDCA's order: names, labels, colours, loss weights, pairs."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,11 @@ _BY_NAME = {organ.name: organ for organ in ORGANS}
 def organ(name: str) -> Organ:
     """The organ of that name; raises KeyError for a name that is none of the nine."""
     return _BY_NAME[name]
+
+
+def spoken(name: str) -> str:
+    """An organ's name as prose has it: Brain stem, Optic nerve L."""
+    return re.sub("(?<=[a-z])[A-Z]", lambda letter: f" {letter[0].lower()}", name).replace("_", " ")
 
 
 FLIPPED_LABELS = tuple([BACKGROUND, *(_BY_NAME[o.partner].label for o in ORGANS)])

@@ -11,9 +11,10 @@ from organnet.errors import OrganNetError
 from organnet.evaluation import metrics_table, summarise, write_metrics
 from organnet.files import make_folder, read_json, sha256, write_json
 from organnet.inference import predict
+from organnet.layout import find_weights
 from organnet.metrics import score_case
 from organnet.volume import read_volume, write_volume
-from organnet.weights import Network, find_weights, load_network
+from organnet.weights import Network, load_network
 
 METRICS_NAME = "metrics.csv"
 SUMMARY_NAME = "summary.json"

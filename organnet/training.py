@@ -24,6 +24,7 @@ from organnet.checkpoints import (
 from organnet.errors import OrganNetError, RunError
 from organnet.files import atomic_path
 from organnet.inference import window_probabilities
+from organnet.layout import WEIGHTS_NAME
 from organnet.losses import organ_loss
 from organnet.metrics import dice
 from organnet.model import OrganNet
@@ -33,7 +34,6 @@ from organnet.prepared import PreparedCase
 from organnet.settings import Settings, TrainingSettings
 from organnet.tensors import load_tensors
 from organnet.weights import (
-    WEIGHTS_NAME,
     Network,
     autocast,
     load_state,

@@ -22,14 +22,7 @@ from jaxtyping import Float64, Shaped
 from organnet.errors import OrganNetError
 from organnet.files import atomic_path
 from organnet.integrity import check_gzip_nrrd, check_mha, nifti_bytes
-
-IMAGE_FORMATS = {
-    ".nrrd": "NrrdImageIO",
-    ".nii": "NiftiImageIO",
-    ".nii.gz": "NiftiImageIO",
-    ".mha": "MetaImageIO",
-}
-"""File suffix and the SimpleITK reader that is asked for it (asking all of them is noisy)."""
+from organnet.layout import IMAGE_FORMATS
 
 AIR_HU = -1024
 """Lowest HU kept; scanners pad with -2000, -3024 or -32768 outside their field of view."""

@@ -8,13 +8,10 @@ from pathlib import Path
 import torch
 
 from organnet.errors import OrganNetError
+from organnet.layout import find_weights
 from organnet.model import OrganNet
 from organnet.settings import Settings
 from organnet.tensors import load_tensors, save_tensors
-
-WEIGHTS_NAME = "weights.safetensors"
-SHIPPED = Path(__file__).parent / "shipped"
-"""Weights that come with the package, each with its model card."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,24 +38,6 @@ def export_weights(named: Path, out: Path) -> None:
     state, about = load_tensors(find_weights(named))
     smaller = {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
     save_tensors(out, smaller, about)
-
-
-def find_weights(named: Path) -> Path:
-    """The weights file of a run's folder, of that path, or shipped under that name.
-
-    Raises OrganNetError where there is none, and lists the shipped names.
-    """
-    shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
-    path = named / WEIGHTS_NAME if named.is_dir() else named
-    if path.is_file():
-        return path
-    if str(named) in shipped:
-        return shipped[str(named)]
-    names = ", ".join(shipped) or "none"
-    raise OrganNetError(
-        f"no weights at {path}: name a finished run's folder, a weights file, or weights that come "
-        f"with organnet ({names})"
-    )
 
 
 def load_network(named: Path, device: torch.device | None = None) -> Network:

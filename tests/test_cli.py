@@ -67,8 +67,8 @@ def test_inference_then_evaluate(smoke_run: Run, case: Path, tmp_path: Path) -> 
     entropy = read_volume(out / f"{case.name}_entropy.nrrd")
     assert same_grid(entropy, labels)
     assert sorted(path.name for path in out.iterdir()) == [
-        f"{case.name}.nrrd",
-        f"{case.name}_entropy.nrrd",
+        *(f"{case.name}.nrrd", f"{case.name}_entropy.nrrd"),
+        *("manifest.csv", "records", "report.html"),
     ]
     table = tmp_path / "metrics.csv"
     result = organnet("evaluate", out, case.parent, "--out", table)
@@ -97,7 +97,8 @@ def test_one_bad_case_does_not_stop_the_others(smoke_run: Run, case: Path, tmp_p
     assert result.returncode == 1
     assert "bad failed" in result.stderr
     assert "Traceback" not in result.stderr
-    assert [path.name for path in out.iterdir()] == [f"{case.name}.nrrd"]
+    assert [path.name for path in out.glob("*.nrrd")] == [f"{case.name}.nrrd"]
+    assert ",failed," in (out / "manifest.csv").read_text()
 
 
 def test_two_inputs_of_one_name_are_refused(smoke_run: Run, case: Path, tmp_path: Path) -> None:

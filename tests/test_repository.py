@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import organnet
+from organnet.layout import SHIPPED
 from organnet.settings import (
     InferenceSettings,
     LossSettings,
@@ -22,7 +23,6 @@ from organnet.settings import (
     PatchSettings,
     TrainingSettings,
 )
-from organnet.weights import SHIPPED
 
 LONGEST_FILE = 350
 LARGEST_FILE_BYTES = 1_000_000

@@ -10,9 +10,10 @@ from organnet.batch import segment
 from organnet.errors import OrganNetError
 from organnet.evaluation import evaluate, read_metrics, summarise, write_metrics
 from organnet.files import sha256
+from organnet.layout import SHIPPED
 from organnet.organs import ORGAN_NAMES
 from organnet.results import as_markdown, results_folder, results_table
-from organnet.weights import SHIPPED, load_network
+from organnet.weights import load_network
 
 RESULTS = REPOSITORY / "results"
 WEIGHTS = sorted(SHIPPED.glob("*.safetensors"))

@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 
 from organnet.checkpoints import CHECKPOINT_NAME
 from organnet.errors import OrganNetError, RunError
+from organnet.layout import WEIGHTS_NAME
 from organnet.prepared import PreparedCase, drawn_classes
 from organnet.settings import Settings, make_settings
 from organnet.training import LOG_COLUMNS, set_rate, train
-from organnet.weights import WEIGHTS_NAME, load_network
+from organnet.weights import load_network
 
 
 def ball_case(name: str, seed: int) -> PreparedCase:

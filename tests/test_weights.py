@@ -10,12 +10,13 @@ from organnet import weights as module
 from organnet.errors import OrganNetError
 from organnet.experiment import Run, evaluate_run, open_run, train_run
 from organnet.files import sha256
+from organnet.layout import find_weights
 from organnet.model import OrganNet
 from organnet.scoring import METRICS_NAME, score_weights
 from organnet.settings import make_settings
 from organnet.tensors import load_tensors
 from organnet.training import START_NAME
-from organnet.weights import export_weights, find_weights, load_network, save_weights
+from organnet.weights import export_weights, load_network, save_weights
 
 SETTINGS = make_settings("phantom", "smoke")
 
@@ -31,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 def test_found_by_run_by_file_and_by_name(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SHIPPED", tmp_path)
+    monkeypatch.setattr("organnet.layout.SHIPPED", tmp_path)
     run = tmp_path / "run"
     run.mkdir()
     file_in_run = file.rename(run / "weights.safetensors")

@@ -104,20 +104,6 @@ def shortened(names: list[str], most: int = 5) -> str:
     return (", ".join(names[:most]) or "none") + more
 
 
-def subfolders(root: Path) -> list[Path]:
-    """Visible folders in `root`, sorted; raises OrganNetError where root is no readable folder."""
-    if not root.exists():
-        raise OrganNetError(f"{root} does not exist: give the folder that holds the cases")
-    if not root.is_dir():
-        raise OrganNetError(f"{root} is a file: give the folder that holds the cases")
-    try:
-        return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    except OSError as error:
-        raise OrganNetError(
-            f"{root} cannot be read ({error.strerror}): check its permissions"
-        ) from error
-
-
 def _span(line: Bool[np.ndarray, " n"]) -> slice | None:
     at = np.flatnonzero(line)
     return slice(int(at[0]), int(at[-1]) + 1) if len(at) else None

@@ -25,10 +25,10 @@ from tqdm import tqdm
 
 from organnet.datasets import observers, openkbp
 from organnet.datasets.atlas import Member, place_chiasm, read_atlas
-from organnet.datasets.case import Case, subfolders
+from organnet.datasets.case import Case
 from organnet.datasets.pddca import write_case
 from organnet.errors import OrganNetError
-from organnet.files import make_folder
+from organnet.files import make_folder, subfolders
 from organnet.organs import BACKGROUND, ORGAN_NAMES, organ
 from organnet.volume import Volume
 

@@ -10,9 +10,11 @@ github.com/google-deepmind/tcia-ct-scan-dataset.
 
 from pathlib import Path
 
-from organnet.datasets.case import shortened, subfolders
-from organnet.datasets.pddca import STRUCTURES, read_masks
+from organnet.datasets.case import shortened
+from organnet.datasets.pddca import read_masks
 from organnet.errors import OrganNetError
+from organnet.files import subfolders
+from organnet.layout import STRUCTURES
 from organnet.volume import Volume
 
 SEGMENTATIONS = "segmentations"

@@ -27,9 +27,9 @@ from organnet.datasets.case import (
     compose_labels,
     crop_mask,
     shortened,
-    subfolders,
 )
 from organnet.errors import OrganNetError
+from organnet.files import subfolders
 from organnet.organs import BACKGROUND, UNKNOWN
 from organnet.volume import Volume
 

@@ -20,15 +20,13 @@ from organnet.datasets.case import (
     compose_labels,
     crop_mask,
     shortened,
-    subfolders,
 )
 from organnet.errors import OrganNetError
-from organnet.files import read_json
+from organnet.files import read_json, subfolders
+from organnet.layout import IMAGE, STRUCTURES
 from organnet.organs import ORGAN_NAMES, organ
 from organnet.volume import Volume, read_ct, read_volume, same_grid, write_volume
 
-IMAGE = "img.nrrd"
-STRUCTURES = "structures"
 SPLITS_FILE = "splits.json"
 
 

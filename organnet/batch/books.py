@@ -1,0 +1,229 @@
+"""The books of an output folder: what is done, what has to be done, and nothing half-written."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from organnet.batch.formats import files_of
+from organnet.batch.inputs import Input
+from organnet.batch.manifest import MANIFEST, write_manifest
+from organnet.batch.record import (
+    DONE,
+    FAILED,
+    RECORDS,
+    How,
+    Measured,
+    Record,
+    is_unchanged,
+    picture_name,
+    read_record,
+    read_records,
+    remove_record,
+    write_record,
+)
+from organnet.batch.report import REPORT, write_report
+from organnet.batch.worker import Answer
+from organnet.errors import OrganNetError
+from organnet.files import make_folder, move, read_json, sha256, write_json
+
+UNFINISHED = "unfinished.json"
+"""There until a run is at its end; says which cases earlier runs had done before it began."""
+STAGE = ".organnet-work-"
+"""The worker writes into such a folder; whole cases are moved from there to their places."""
+
+
+@dataclass(frozen=True)
+class Books:
+    """An output folder that one run has to itself.
+
+    Attributes:
+        out: the folder.
+        how: settings of the run.
+        anonymise: whether paths of inputs are kept out of it.
+        run: hash that a run has in common with one that goes on where it stopped.
+        stage: folder below `out` for the worker to write into.
+        done_before: names of the cases that earlier runs did and this one did not do again.
+    """
+
+    out: Path
+    how: How
+    anonymise: bool
+    run: str
+    stage: Path
+    done_before: set[str] = field(default_factory=set)
+
+    def is_done(self, given: Input, input_sha256: str) -> bool:
+        """Whether there is nothing to do for this input."""
+        record = read_record(self.out, given.name)
+        return record is not None and record.holds(self.out, input_sha256, self.how)
+
+    def keep(self, given: Input, input_sha256: str, answer: Answer) -> None:
+        """Move what was written for a case to its place; its record last, then the manifest."""
+        record = self._record(given, input_sha256, answer)
+        self.done_before.discard(given.name)
+        note = {"run": self.run, "done_before": sorted(self.done_before)}
+        write_json(self.out / UNFINISHED, note)
+        self._remove_stale(record)
+        names = [*record.outputs, picture_name(given.name)] if record.status == DONE else []
+        for name in names:
+            move(self.stage / name, self.out / name)
+        write_record(self.out, record)
+        write_manifest(self.out, read_records(self.out), self.done_before)
+
+    def finish(self) -> None:
+        """The report, and the note that the run is at its end."""
+        records = read_records(self.out)
+        if records:
+            write_manifest(self.out, records, self.done_before)
+            write_report(self.out, records)
+        (self.out / UNFINISHED).unlink(missing_ok=True)
+
+    def one_line(self, text: str) -> str:
+        """A message in one line, with the files' own places for those on the worker's stage."""
+        return " ".join(text.replace(str(self.stage), str(self.out)).split())
+
+    def _told(self, text: str, given: Input) -> str:
+        """A message as the books have it: where inputs are not to be named, without their names."""
+        text = self.one_line(text)
+        if self.anonymise:
+            paths = [given.path, *given.kind.files(given.path)]
+            names = {name for p in paths for name in (str(p), str(p.absolute()), p.name) if name}
+            for name in sorted(names, key=len, reverse=True):
+                text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", given.name, text)
+        return text
+
+    def _record(self, given: Input, input_sha256: str, answer: Answer) -> Record:
+        return Record(
+            case=given.name,
+            status=FAILED if answer.message else DONE,
+            message=self._told(answer.message, given),
+            input=None if self.anonymise else str(given.path),
+            input_sha256=input_sha256,
+            how=self.how,
+            how_sha256=self.how.sha256(),
+            outputs={name: sha256(self.stage / name) for name in answer.outputs},
+            picture_sha256="" if answer.message else sha256(self.stage / picture_name(given.name)),
+            warnings=tuple(self._told(warning, given) for warning in answer.warnings),
+            volumes_ml={name: round(ml, 3) for name, ml in answer.volumes_ml.items()},
+            measured=Measured(answer.seconds, answer.peak_memory_mb),
+        )
+
+    def _remove_stale(self, record: Record) -> None:
+        """Outputs of the record before that are not written again; the old picture and record.
+
+        A file of it that someone has changed is kept. Files that this run's formats would have
+        written, had there been something to write, go too: an entropy map of other weights.
+        """
+        old = read_record(self.out, record.case)
+        stale = {
+            name
+            for name, hashed in (old.outputs.items() if old else ())
+            if is_unchanged(self.out / name, hashed)
+        }
+        if record.status == DONE:
+            stale |= set(files_of(record.case, self.how.formats))
+        remove_record(self.out, record.case)
+        for name in stale - record.outputs.keys():
+            _remove(self.out, name)
+
+
+@contextlib.contextmanager
+def open_books(out: Path, how: How, inputs: list[Input], anonymise: bool) -> Iterator[Books]:
+    """Take an output folder for a run over these inputs; what a killed run left is cleaned up.
+
+    Records of inputs that are not among these stay, unless they failed or their outputs are gone.
+    Raises OrganNetError where the folder cannot be written, another run has it, or it names inputs
+    that are not to be named.
+    """
+    make_folder(out)
+    with _alone(out):
+        _clean(out)
+        stage = None
+        try:
+            records = _records_to_keep(out, {given.name for given in inputs})
+            if anonymise and any(record.input is not None for record in records):
+                raise OrganNetError(f"{out} names its inputs: choose another --out for --anonymise")
+            stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=out))
+            run = _run_hash(inputs, how, anonymise)
+            yield Books(out, how, anonymise, run, stage, _done_before(out, run, records))
+        finally:
+            _clean(out)
+
+
+def _records_to_keep(out: Path, names: set[str]) -> list[Record]:
+    """The records in a folder, after those were removed that say nothing any more."""
+    kept = []
+    for record in read_records(out):
+        is_whole = record.status == DONE and all((out / name).exists() for name in record.outputs)
+        if record.case in names or is_whole:
+            kept.append(record)
+        else:
+            remove_record(out, record.case)
+    return kept
+
+
+def _done_before(out: Path, run: str, records: list[Record]) -> set[str]:
+    """Cases done by earlier runs: for one that goes on, those before its beginning."""
+    try:
+        note = read_json(out / UNFINISHED)
+    except OrganNetError:
+        note = {}
+    if note.get("run") == run:
+        return set(note["done_before"])
+    return {record.case for record in records if record.status == DONE}
+
+
+def _run_hash(inputs: list[Input], how: How, anonymise: bool) -> str:
+    paths = [os.path.abspath(given.path) for given in inputs]
+    return hashlib.sha256(json.dumps([paths, how.sha256(), anonymise]).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Refuse a second run in the same folder; the lock goes with the process, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock
+        yield
+        return
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OrganNetError(
+                f"another run is writing into {out}: wait for it, or choose another --out"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(folder)
+
+
+def _clean(out: Path) -> None:
+    """Remove what a killed run left: its stage, and temporary names of the books."""
+    for folder in out.glob(f"{STAGE}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for name in (MANIFEST, REPORT, UNFINISHED, f"{RECORDS}/*.json"):
+        folder, file = (out / name).parent, Path(name)
+        for temporary in folder.glob(f".{file.stem}-????????{file.suffix}"):
+            temporary.unlink(missing_ok=True)
+
+
+def _remove(out: Path, name: str) -> None:
+    """Remove an output and the folders below `out` that it leaves empty."""
+    path = out / name
+    path.unlink(missing_ok=True)
+    for folder in path.parents:
+        if folder == out or not folder.is_relative_to(out):
+            break
+        with contextlib.suppress(OSError):
+            folder.rmdir()

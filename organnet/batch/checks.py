@@ -1,0 +1,81 @@
+"""What a physicist should look at first: where a label map is not as drawings usually are.
+
+Warnings say where to look, and no warning is no proof: a contour may be wrong within all ranges.
+"""
+
+from organnet.batch.expected import Expected, expected
+from organnet.batch.measure import Measured, offset_mm
+from organnet.datasets.anatomy import left_right_agrees
+from organnet.organs import ORGANS, spoken
+from organnet.volume import Volume
+
+TOWARDS = (
+    ("lower", "higher"),
+    ("further to the front", "further to the back"),
+    ("further to the patient's right", "further to the patient's left"),
+)
+"""Words for less and more along z, y, x."""
+
+
+def warnings_of(labels: Volume, organs: dict[str, Measured]) -> tuple[str, ...]:
+    """Warnings about a label map, given its organs as `measure` tells them; one line each.
+
+    An organ that was not found, is cut off by the scan, is unusual in volume or place, or unlike
+    its partner; and left and right where the anatomy contradicts them.
+    """
+    usual = expected()
+    warnings = []
+    for organ in ORGANS:
+        found = organs.get(organ.name)
+        if found is None:
+            warnings.append(f"{spoken(organ.name)} was not found")
+        elif found.is_cut:
+            warnings.append(
+                f"{spoken(organ.name)} reaches the edge of the scan: part of it may be missing"
+            )
+        else:
+            warnings += _unusual(organ.name, organs, usual[organ.name])
+    for organ in ORGANS:
+        if organ.name.endswith("_L"):
+            warnings += _uneven(organ.name, organ.partner, organs, usual[organ.name])
+    agrees = left_right_agrees(labels)
+    if agrees is None:
+        warnings.append("left and right could not be checked: too few organs were found")
+    elif not agrees:
+        warnings.append(
+            "left and right contradict the anatomy: the scan may be mirrored, or organs exchanged"
+        )
+    return tuple(warnings)
+
+
+def _unusual(name: str, organs: dict[str, Measured], usual: Expected) -> list[str]:
+    """Volume and place of an organ, where they are far from what was drawn."""
+    warnings = []
+    volume, (least, largest) = organs[name].volume_ml, usual.volume_ml
+    if not least <= volume <= largest:
+        size = "small" if volume < least else "large"
+        warnings.append(
+            f"{spoken(name)} is {size}: {volume:.3g} ml, where {least:g} to {largest:g} ml is usual"
+        )
+    offset = offset_mm(organs, name)
+    if offset is not None:
+        for value, (low, high), (less, more) in zip(offset, usual.offset_mm, TOWARDS, strict=True):
+            beyond = max(low - value, value - high)
+            if beyond > 0:
+                way = less if value < low else more
+                warnings.append(f"{spoken(name)} lies {way} than usual, by {beyond:.0f} mm or more")
+    return warnings
+
+
+def _uneven(left: str, right: str, organs: dict[str, Measured], usual: Expected) -> list[str]:
+    """A pair of which one is much larger; None of it where one is missing or cut off."""
+    if not all(name in organs and not organs[name].is_cut for name in (left, right)):
+        return []
+    volumes = sorted(organs[name].volume_ml for name in (left, right))
+    ratio = volumes[1] / volumes[0]
+    if usual.asymmetry is None or ratio <= usual.asymmetry:
+        return []
+    return [
+        f"{spoken(left)} and R differ: one is {ratio:.1f} times the other, "
+        f"where up to {usual.asymmetry:g} is usual"
+    ]

@@ -1,0 +1,122 @@
+"""What can be written of a segmented scan. A new format is a row of FORMATS.
+
+Nothing heavy is imported before a file is written.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from organnet.batch.inputs import Input, Scan
+from organnet.errors import OrganNetError
+from organnet.layout import STRUCTURES
+from organnet.organs import ORGAN_NAMES, ORGANS
+from organnet.settings import choose
+
+if TYPE_CHECKING:
+    from organnet.inference import Prediction
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """A scan and what was found in it, on the scan's own grid."""
+
+    scan: Scan
+    prediction: "Prediction"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way to write what was found.
+
+    Attributes:
+        files: every file it may write, below the output folder; {} stands for the case.
+        write: writes a case into a folder under its name and returns the files, each of `files`.
+            Raises OrganNetError where one cannot be written.
+        needs_dicom: whether it refers to the images of a DICOM series.
+    """
+
+    files: tuple[str, ...]
+    write: Callable[[Segmented, Path, str], list[Path]]
+    needs_dicom: bool = False
+
+
+def _write_volumes(suffix: str, found: Segmented, folder: Path, name: str) -> list[Path]:
+    """The label map, and the entropy map where there is one."""
+    from organnet.volume import write_volume
+
+    volumes = {folder / f"{name}{suffix}": found.prediction.labels}
+    if found.prediction.entropy is not None:
+        volumes[folder / f"{name}_entropy{suffix}"] = found.prediction.entropy
+    for path, volume in volumes.items():
+        write_volume(volume, path)
+    return list(volumes)
+
+
+def _write_masks(found: Segmented, folder: Path, name: str) -> list[Path]:
+    """One mask per organ that was found, in PDDCA's layout."""
+    from organnet.volume import write_volume
+
+    labels, paths = found.prediction.labels, []
+    for organ in ORGANS:
+        mask = labels.array == organ.label
+        if mask.any():
+            path = folder / name / STRUCTURES / f"{organ.name}.nrrd"
+            write_volume(labels.with_array(mask), path)
+            paths.append(path)
+    return paths
+
+
+FORMATS = {
+    "nrrd": Format(("{}.nrrd", "{}_entropy.nrrd"), partial(_write_volumes, ".nrrd")),
+    "nifti": Format(("{}.nii.gz", "{}_entropy.nii.gz"), partial(_write_volumes, ".nii.gz")),
+    "masks": Format(tuple(f"{{}}/{STRUCTURES}/{name}.nrrd" for name in ORGAN_NAMES), _write_masks),
+}
+
+
+def choose_formats(names: list[str]) -> tuple[str, ...]:
+    """The formats of these names, each once, in order; OrganNetError for an unknown one."""
+    for name in names:
+        choose("format", name, tuple(FORMATS))
+    return tuple(sorted(set(names)))
+
+
+def files_of(case: str, formats: tuple[str, ...]) -> list[str]:
+    """Every file that these formats may write of a case, below the output folder."""
+    return [file.format(case) for name in formats for file in FORMATS[name].files]
+
+
+def why_not(given: Input, formats: tuple[str, ...]) -> str | None:
+    """Why an input cannot be written in one of these formats; None where it can."""
+    needy = [name for name in formats if FORMATS[name].needs_dicom]
+    if not needy or given.kind.is_dicom:
+        return None
+    return (
+        f"{given.path} is no DICOM series, which format {needy[0]} refers to: "
+        f"give the folder of its DICOM images, or another --format"
+    )
+
+
+def check_places(inputs: list[Input], formats: tuple[str, ...], out: Path) -> None:
+    """Raise OrganNetError where an output would replace an input, a drawing beside it, or another.
+
+    A case folder's structures are left alone: they may be a person's drawing.
+    """
+    writer: dict[str, Input] = {}
+    theirs = {path.resolve() for given in inputs for path in given.kind.files(given.path)}
+    drawings = {(given.path / STRUCTURES).resolve() for given in inputs}
+    for given in inputs:
+        for file in files_of(given.name, formats):
+            path = (out / file).resolve()
+            if path in theirs or path.parent in drawings:
+                raise OrganNetError(
+                    f"{out / file} would replace an input's file: use another --out"
+                )
+            other = writer.setdefault(file, given)
+            if other is not given:
+                raise OrganNetError(
+                    f"{other.path} and {given.path} would both be written to {out / file}: "
+                    "segment them one at a time"
+                )

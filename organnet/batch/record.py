@@ -1,0 +1,142 @@
+"""What is known of a case that was worked on: OUT/records/CASE.json, with its picture CASE.png.
+
+The record is written last. So a case whose record is there, and whose outputs are as the record
+says, is done; anything else is done again.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from organnet import __version__
+from organnet.errors import OrganNetError
+from organnet.files import read_json, sha256, write_json
+
+RECORDS = "records"
+DONE, FAILED = "done", "failed"
+
+
+@dataclass(frozen=True)
+class How:
+    """All that decides what a scan becomes, beside the scan.
+
+    Attributes:
+        weights: SHA-256 of each weights file.
+        formats: what is written, sorted.
+        deep: more overlap, mirroring, an entropy map.
+        organnet: version of this software.
+    """
+
+    weights: tuple[str, ...]
+    formats: tuple[str, ...]
+    deep: bool
+    organnet: str = __version__
+
+    def sha256(self) -> str:
+        """One hash of all of them."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What differs from run to run, and nothing else does: None where it is not known."""
+
+    seconds: float | None = None
+    peak_memory_mb: int | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A case that was worked on.
+
+    Attributes:
+        case: its name.
+        status: done or failed.
+        message: why it failed, one line.
+        input: path as the user gave it; None where inputs are not to be named.
+        input_sha256: empty where the input could not be read at all.
+        how: settings, and their hash beside them.
+        outputs: SHA-256 by file, below the output folder.
+        picture_sha256: of records/CASE.png.
+        warnings: what a physicist should look at, one line each.
+        volumes_ml: by organ that was found.
+        measured: what differs from run to run.
+    """
+
+    case: str
+    status: str
+    message: str
+    input: str | None
+    input_sha256: str
+    how: How
+    how_sha256: str
+    outputs: dict[str, str] = field(default_factory=dict)
+    picture_sha256: str = ""
+    warnings: tuple[str, ...] = ()
+    volumes_ml: dict[str, float] = field(default_factory=dict)
+    measured: Measured = Measured()
+
+    def holds(self, out: Path, input_sha256: str, how: How) -> bool:
+        """Whether the case was done from this input in this way, and its files are unchanged."""
+        if (self.status, self.input_sha256) != (DONE, input_sha256) or self.how != how:
+            return False
+        files = {**self.outputs, picture_name(self.case): self.picture_sha256}
+        return all(is_unchanged(out / file, hashed) for file, hashed in files.items())
+
+
+def picture_name(case: str) -> str:
+    """Where a case's picture lies, below the output folder."""
+    return f"{RECORDS}/{case}.png"
+
+
+def is_unchanged(path: Path, hashed: str) -> bool:
+    """Whether a file is there with this SHA-256."""
+    try:
+        return path.is_file() and sha256(path) == hashed
+    except OrganNetError:
+        return False
+
+
+def write_record(out: Path, record: Record) -> None:
+    """Write OUT/records/CASE.json, whole or not at all."""
+    write_json(_path(out, record.case), asdict(record))
+
+
+def read_record(out: Path, case: str) -> Record | None:
+    """The record of a case; None where there is none, or it is no record of ours."""
+    try:
+        content = read_json(_path(out, case))
+        if set(content) != {field.name for field in fields(Record)} or content["case"] != case:
+            return None
+        how, measured = content.pop("how"), content.pop("measured")
+        how |= {"weights": tuple(how["weights"]), "formats": tuple(how["formats"])}
+        warnings = tuple(content.pop("warnings"))
+        return Record(**content, how=How(**how), measured=Measured(**measured), warnings=warnings)
+    except (OrganNetError, TypeError, KeyError):
+        return None
+
+
+def read_records(out: Path) -> list[Record]:
+    """All records in OUT/records, by name of the case."""
+    paths = sorted((out / RECORDS).glob("*.json"))
+    records = (read_record(out, path.stem) for path in paths if not path.name.startswith("."))
+    return [record for record in records if record is not None]
+
+
+def remove_record(out: Path, case: str) -> None:
+    """Forget a case: its record first, so that it never vouches for what is gone."""
+    _path(out, case).unlink(missing_ok=True)
+    (out / picture_name(case)).unlink(missing_ok=True)
+
+
+def remove_unchanged(out: Path, outputs: dict[str, str], but: Iterable[str] = ()) -> None:
+    """Remove outputs of an earlier record, except those named; what someone changed is kept."""
+    for file, hashed in outputs.items():
+        if file not in but and is_unchanged(out / file, hashed):
+            (out / file).unlink()
+
+
+def _path(out: Path, case: str) -> Path:
+    return out / RECORDS / f"{case}.json"

@@ -1,0 +1,110 @@
+"""The run over a batch: what is done is skipped, the rest is segmented, and every case answered."""
+
+import contextlib
+import sys
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from organnet.batch.books import Books, open_books
+from organnet.batch.formats import check_places, choose_formats, why_not
+from organnet.batch.inputs import Input, find_inputs
+from organnet.batch.record import How
+from organnet.batch.worker import Answer, Segment, Worker
+from organnet.errors import OrganNetError
+from organnet.files import sha256
+from organnet.layout import find_weights
+
+
+def segment(
+    inputs: list[Path],
+    weights: list[Path],
+    out: Path,
+    deep: bool = False,
+    formats: list[str] | None = None,
+    anonymise: bool = False,
+) -> int:
+    """Segment every scan that `inputs` stand for and write it into `out` in every format.
+
+    Beside the outputs lie manifest.csv, report.html and records/CASE.json with CASE.png. A case
+    that was done before, with the same input, weights, formats and software, is skipped. With
+    `anonymise` no path of an input is written anywhere.
+
+    Returns how many cases failed while others did not; each is printed when it fails and again at
+    the end. Raises OrganNetError where nothing could be done at all.
+    """
+    chosen = choose_formats(formats or ["nrrd"])
+    found = find_inputs(inputs, anonymise)
+    files = [find_weights(named) for named in weights]
+    how = How(tuple(sha256(file) for file in files), chosen, deep)
+    check_places(found, chosen, out)
+    reasons = [why_not(given, chosen) for given in found]
+    if all(reasons):
+        raise OrganNetError(str(reasons[0]))
+    with contextlib.closing(Worker(partial(_load, files, deep, chosen))) as worker:
+        return run_batch(found, worker, out, how, anonymise)
+
+
+def _load(files: list[Path], deep: bool, formats: tuple[str, ...]) -> Segment:
+    """Called in the worker: what it needs is heavy, and stays out of the caller's process."""
+    from organnet.batch.segmenter import Segmenter
+
+    return Segmenter(files, deep, formats)
+
+
+def run_batch(
+    inputs: list[Input], worker: Worker, out: Path, how: How, anonymise: bool = False
+) -> int:
+    """As `segment`, by this worker."""
+    failures: dict[str, str] = {}
+    with open_books(out, how, inputs, anonymise) as books:
+        for given in tqdm(inputs, unit="case", disable=None):
+            answer = _segment(given, books, worker, only=len(inputs) == 1)
+            if answer is None:
+                tqdm.write(f"{given.name} was done before")
+            elif answer.message:
+                failures[given.name] = answer.message
+                if len(inputs) > 1:
+                    tqdm.write(f"{given.name} failed: {answer.message}", file=sys.stderr)
+            else:
+                for name in answer.outputs:
+                    tqdm.write(str(out / name))
+        books.finish()
+    return _told(failures, len(inputs))
+
+
+def _segment(given: Input, books: Books, worker: Worker, only: bool) -> Answer | None:
+    """Segment one scan and keep what came of it; None where that was done before.
+
+    The only scan of a run leaves nothing where it fails.
+    """
+    hashed = ""
+    try:
+        hashed = given.sha256()
+        if books.is_done(given, hashed):
+            return None
+        reason = why_not(given, books.how.formats)
+    except OrganNetError as error:
+        reason = str(error)
+    answer = Answer(reason) if reason else worker.segment(given, books.stage)
+    if answer.message:
+        answer = Answer(
+            books.one_line(answer.message),
+            seconds=answer.seconds,
+            peak_memory_mb=answer.peak_memory_mb,
+        )
+    if not (only and answer.message):
+        books.keep(given, hashed, answer)
+    return answer
+
+
+def _told(failures: dict[str, str], cases: int) -> int:
+    """How many failed, after each was named once more; raises OrganNetError where all did."""
+    if len(failures) == cases == 1:
+        raise OrganNetError(*failures.values())
+    for name, message in failures.items():
+        print(f"{name} failed: {message}", file=sys.stderr)
+    if len(failures) == cases:
+        raise OrganNetError(f"none of the {cases} cases could be segmented: see above")
+    return len(failures)

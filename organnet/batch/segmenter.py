@@ -1,0 +1,44 @@
+"""What the worker does with one scan: read, segment, write in every format, look, draw."""
+
+from pathlib import Path
+
+from organnet.batch.checks import warnings_of
+from organnet.batch.formats import FORMATS, Segmented
+from organnet.batch.inputs import Input
+from organnet.batch.measure import measure
+from organnet.batch.record import picture_name
+from organnet.batch.worker import Answer
+from organnet.datasets.case import Case
+from organnet.figures import case_planes, save
+from organnet.inference import predict
+from organnet.weights import load_network
+
+
+class Segmenter:
+    """Networks that are loaded once, and the formats to write."""
+
+    def __init__(self, weights: list[Path], deep: bool, formats: tuple[str, ...]) -> None:
+        """Load the networks; raises OrganNetError where one cannot be."""
+        self.networks = [load_network(path) for path in weights]
+        self.deep = deep
+        self.formats = formats
+
+    def __call__(self, given: Input, folder: Path) -> Answer:
+        """Segment a scan and write everything below `folder`.
+
+        Raises OrganNetError where it cannot be read, segmented or written.
+        """
+        scan = given.kind.read(given.path)
+        prediction = predict(self.networks, scan.ct, self.deep)
+        found = Segmented(scan, prediction)
+        paths = [
+            path for name in self.formats for path in FORMATS[name].write(found, folder, given.name)
+        ]
+        organs = measure(prediction.labels)
+        case = Case(given.name, scan.ct, prediction.labels, frozenset(organs))
+        save(case_planes(case), folder / picture_name(given.name))
+        return Answer(
+            outputs=tuple(path.relative_to(folder).as_posix() for path in paths),
+            warnings=(*scan.warnings, *warnings_of(prediction.labels, organs)),
+            volumes_ml={name: organ.volume_ml for name, organ in organs.items()},
+        )

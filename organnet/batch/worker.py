@@ -1,0 +1,181 @@
+"""A process apart that segments one scan after another, and may die without harm.
+
+It loads the weights once. Whatever a scan does to it, the caller gets an answer; after a death a
+fresh process takes the next scan.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+
+from organnet.batch.inputs import Input
+from organnet.errors import OrganNetError
+
+REPORT_IT = "please report it as an error of organnet"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one scan.
+
+    Attributes:
+        message: why it failed, one line; empty where it did not.
+        outputs: files written, below the folder that was asked for, and the case's picture.
+        warnings: what a physicist should look at, one line each.
+        volumes_ml: by organ that was found.
+        seconds: how long it took.
+        peak_memory_mb: most memory the process had at once meanwhile; Linux alone tells.
+    """
+
+    message: str = ""
+    outputs: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    volumes_ml: dict[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    peak_memory_mb: int | None = None
+
+
+Segment = Callable[[Input, Path], Answer]
+"""Segments a scan, writes its outputs and its picture into a folder, and says what it found."""
+
+
+class Worker:
+    """Segments scans in a process of its own, which is started when it is first needed.
+
+    `load` is called in that process and returns what segments a scan; it must be importable there.
+    """
+
+    def __init__(self, load: Callable[[], Segment]) -> None:
+        self._load = load
+        self._process = None
+        self._line = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process' id; None while there is none."""
+        return self._process.pid if self._process else None
+
+    def segment(self, given: Input, folder: Path) -> Answer:
+        """Segment a scan into a folder. Whatever happens to the process is in the answer.
+
+        Raises OrganNetError where `load` does: without weights nothing can be done.
+        """
+        started = time.perf_counter()
+        try:
+            if self._process is None:
+                self._start()
+                started = time.perf_counter()  # loading the weights is no part of the case
+            self._line.send((given, folder))
+            answer = self._line.recv()
+        except (EOFError, OSError):
+            answer = Answer(self._epitaph())
+        return replace(answer, seconds=time.perf_counter() - started)
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._line.close()
+            self._process = None
+
+    def _start(self) -> None:
+        spawn = get_context("spawn")  # a fork would share the parent's threads and memory
+        self._line, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(theirs, self._load), daemon=True)
+        self._process.start()
+        theirs.close()
+        refusal = self._line.recv()
+        if refusal is not None:
+            self.close()
+            raise OrganNetError(refusal)
+
+    def _epitaph(self) -> str:
+        """One line on how the process ended."""
+        self._process.join()
+        code = self._process.exitcode
+        self.close()
+        if code is not None and code < 0:
+            hints = {
+                signal.SIGKILL: ", perhaps for want of memory",
+                signal.SIGSEGV: ", perhaps by a broken file",
+            }
+            said = (signal.strsignal(-code) or f"signal {-code}").lower()
+            return f"the process that segmented it was ended ({said}){hints.get(-code, '')}"
+        return f"the process that segmented it ended with code {code}"
+
+
+def _serve(line: connection.Connection, load: Callable[[], Segment]) -> None:
+    """What the process does: load, then answer until the line is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent ends us
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    _die_first()
+    try:
+        segment = load()
+    except OrganNetError as error:
+        line.send(str(error))
+        return
+    line.send(None)
+    while True:
+        try:
+            given, folder = line.recv()
+        except EOFError:
+            return
+        line.send(_answer(segment, given, folder))
+
+
+def _answer(segment: Segment, given: Input, folder: Path) -> Answer:
+    _forget_peak()
+    try:
+        answer = segment(given, folder)
+    except OrganNetError as error:
+        answer = Answer(str(error))
+    except Exception as error:
+        answer = Answer(_one_line(error))
+    return replace(answer, peak_memory_mb=_peak_mb())
+
+
+def _one_line(error: Exception) -> str:
+    said = str(error).strip().splitlines()
+    if isinstance(error, MemoryError) or _is_out_of_memory(error):
+        return "not enough memory for it: close other programs or use a larger computer"
+    return f"unexpected {type(error).__name__} ({said[0] if said else 'no message'}): {REPORT_IT}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Torch and ITK have their own words for a MemoryError."""
+    words = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
+def _end_with_the_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _die_first() -> None:
+    """Where memory runs out, Linux is to take this process and not the one with the books."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _forget_peak() -> None:
+    """So that the peak is one scan's. Linux alone can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_mb() -> int | None:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return None

@@ -1,0 +1,318 @@
+"""A batch that no case can stop: bad inputs, dying workers, and runs that are killed."""
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from batch_parts import (
+    BREAKING,
+    HOW,
+    contents,
+    load_mortal,
+    load_refusing,
+    load_stand_in,
+    manifest,
+    write_tiny,
+)
+
+from organnet.batch.books import STAGE, UNFINISHED, open_books
+from organnet.batch.inputs import Input, find_inputs
+from organnet.batch.record import read_record
+from organnet.batch.run import run_batch
+from organnet.batch.worker import Worker
+from organnet.errors import OrganNetError
+from organnet.files import read_json
+
+TESTS = Path(__file__).parent
+RUN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from batch_parts import HOW, load_stand_in
+from organnet.batch.inputs import find_inputs
+from organnet.batch.run import run_batch
+from organnet.batch.worker import Worker
+run_batch(find_inputs([Path(sys.argv[2])]), Worker(load_stand_in), Path(sys.argv[3]), HOW)
+"""
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of six tiny CTs."""
+    folder = tmp_path_factory.mktemp("scans")
+    for number, suffix in enumerate((".nrrd", ".mha", ".nii.gz") * 2):
+        write_tiny(folder / f"scan{number}{suffix}", number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    """The stand-in's process, for many tests."""
+    with contextlib.closing(Worker(load_stand_in)) as worker:
+        yield worker
+
+
+def run(folder: Path, out: Path, worker: Worker, how=HOW, anonymise=False) -> int:
+    return run_batch(find_inputs([folder / "*"], anonymise), worker, out, how, anonymise)
+
+
+def statuses(out: Path) -> list[str]:
+    return [row["status"] for row in manifest(out)]
+
+
+def test_seven_of_twenty_are_broken_in_seven_ways(tmp_path: Path, capfd, worker: Worker) -> None:
+    folder = tmp_path / "scans"
+    for number in range(13):
+        write_tiny(folder / f"good{number:02}.nrrd", number)
+    for name, breaking in BREAKING.items():
+        breaking(write_tiny(folder / f"bad-{name}.nrrd"))
+    out = tmp_path / "out"
+    assert run(folder, out, worker) == 7
+    assert len(list(out.glob("*.nrrd"))) == 13
+    said = [line for line in capfd.readouterr().err.splitlines() if "failed" in line]
+    assert len(said) == 14 and len(set(said)) == 7  # at once, and again at the end
+    for name in BREAKING:
+        record = read_record(out, f"bad-{name}")
+        assert record.status == "failed" and str(folder) in record.message
+        assert f"bad-{name} failed: {record.message}" in said
+    assert statuses(out) == ["failed"] * 7 + ["done"] * 13
+    assert not list(out.rglob(".*"))
+
+
+def test_a_worker_that_dies_fails_its_own_case_alone(tmp_path: Path, capfd) -> None:
+    mortal = Worker(load_mortal)
+    folder = tmp_path / "scans"
+    for name in ("a", "killed", "b", "crashed", "left", "memory", "bug", "c"):
+        write_tiny(folder / f"{name}.nrrd")
+    out = tmp_path / "out"
+    assert run(folder, out, mortal) == 5
+    messages = {name: read_record(out, name).message for name in ("killed", "crashed", "left")}
+    assert messages == {
+        "killed": "the process that segmented it was ended (killed), perhaps for want of memory",
+        "crashed": "the process that segmented it was ended (segmentation fault), "
+        "perhaps by a broken file",
+        "left": "the process that segmented it ended with code 3",
+    }
+    assert "not enough memory" in read_record(out, "memory").message
+    assert "unexpected ValueError (first line)" in read_record(out, "bug").message
+    assert sorted(path.stem for path in out.glob("*.nrrd")) == ["a", "b", "c"]
+    mortal.close()
+    assert "Traceback" not in capfd.readouterr().err
+    assert read_record(out, "a").measured.seconds > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells the peak")
+def test_a_record_has_the_peak_memory_of_its_case(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    run(scans, tmp_path, worker)
+    assert 10 < read_record(tmp_path, "scan0").measured.peak_memory_mb < 1000
+
+
+def test_a_worker_killed_from_outside_is_replaced(scans: Path, tmp_path: Path) -> None:
+    worker = Worker(load_stand_in)
+    given = Input("scan0", scans / "scan0.nrrd")
+    assert worker.segment(given, tmp_path).message == ""
+    first = worker.pid
+    os.kill(first, signal.SIGKILL)
+    assert "was ended (killed)" in worker.segment(given, tmp_path).message
+    assert worker.segment(given, tmp_path).message == ""
+    assert worker.pid not in (None, first)
+    worker.close()
+
+
+def test_without_weights_nothing_is_done(scans: Path, tmp_path: Path) -> None:
+    with pytest.raises(OrganNetError, match="no weights today"):
+        run(scans, tmp_path, Worker(load_refusing))
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_all_fail_nothing_is_done(tmp_path: Path, worker: Worker) -> None:
+    for name in ("empty", "text"):
+        BREAKING[name](write_tiny(tmp_path / "scans" / f"{name}.nrrd"))
+    with pytest.raises(OrganNetError, match="none of the 2 cases"):
+        run(tmp_path / "scans", tmp_path / "out", worker)
+    assert statuses(tmp_path / "out") == ["failed", "failed"]
+
+
+def test_an_only_input_that_fails_is_one_line_and_leaves_nothing(
+    tmp_path: Path, worker: Worker
+) -> None:
+    BREAKING["text"](write_tiny(tmp_path / "scans" / "one.nrrd"))
+    with pytest.raises(OrganNetError, match=r"one\.nrrd"):
+        run(tmp_path / "scans", tmp_path / "out", worker)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_done_before_is_skipped(scans: Path, tmp_path: Path, worker: Worker) -> None:
+    run(scans, tmp_path, worker)
+    first = contents(tmp_path)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.nrrd")}
+    assert len(times) == 6
+    run(scans, tmp_path, Worker(load_refusing))  # no process is needed
+    assert contents(tmp_path) == first  # and report.html has the same bytes
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.nrrd")} == times
+    assert set(statuses(tmp_path)) == {"done before"}
+
+
+def test_what_changed_is_done_again(scans: Path, tmp_path: Path, worker: Worker) -> None:
+    folder = Path(shutil.copytree(scans, tmp_path / "scans"))
+    out = tmp_path / "out"
+    run(folder, out, worker)
+    write_tiny(folder / "scan0.nrrd", 99)
+    (out / "scan1.nrrd").unlink()
+    (out / "scan2.nrrd").write_bytes(b"edited")
+    (out / "records" / "scan3.png").write_bytes(b"edited")
+    (out / "records" / "scan4.json").write_text("{")
+    run(folder, out, worker)
+    assert statuses(out) == ["done"] * 5 + ["done before"]
+    fresh = tmp_path / "fresh"
+    run(folder, fresh, worker)
+    assert contents(out) == contents(fresh)
+
+
+@pytest.mark.parametrize(
+    "change", [{"weights": ("1" * 64,)}, {"formats": ("masks",)}, {"deep": True}, {"organnet": "9"}]
+)
+def test_another_way_is_done_again(
+    change: dict, scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    run(scans, tmp_path, worker)
+    run(scans, tmp_path, worker, how=replace(HOW, **change))
+    assert set(statuses(tmp_path)) == {"done"}
+
+
+def test_outputs_of_another_way_do_not_stay_unless_edited(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    """The books list the stand-in's .nrrd alone; another file of theirs is an earlier output."""
+    run(scans, tmp_path, worker)
+    for name in ("scan0", "scan1"):
+        path = tmp_path / "records" / f"{name}.json"
+        (tmp_path / name / "structures").mkdir(parents=True)
+        mask = tmp_path / name / "structures" / "Chiasm.nrrd"
+        mask.write_bytes(b"earlier")
+        hashed = "8a4f2a9c0be3a5ee8e0a9db7f3ac9bb9a2c8f95b0c9ed63a9b4b8b3cbd6aee15"
+        if name == "scan0":
+            import hashlib
+
+            hashed = hashlib.sha256(b"earlier").hexdigest()
+        text = path.read_text().replace(
+            '"outputs": {', f'"outputs": {{"{name}/structures/Chiasm.nrrd": "{hashed}", '
+        )
+        path.write_text(text)
+    run(scans, tmp_path, worker, how=replace(HOW, deep=True))
+    assert not (tmp_path / "scan0").exists()
+    assert (tmp_path / "scan1" / "structures" / "Chiasm.nrrd").read_bytes() == b"earlier"
+
+
+def test_killed_at_any_time_and_run_again_it_ends_the_same(scans: Path, tmp_path: Path) -> None:
+    undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
+    command = [sys.executable, "-c", RUN, str(TESTS), str(scans / "*")]
+    started = time.monotonic()
+    subprocess.run([*command, str(undisturbed)], check=True, capture_output=True)
+    whole = time.monotonic() - started
+    moments = random.Random(0)
+    killed = 0
+    for attempt in range(60):
+        process = subprocess.Popen(
+            [*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            # the later half, where things are written; after ten it may come to its end
+            wait = whole * moments.uniform(0.4, 0.95) if attempt < 10 else 300
+            process.wait(wait)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            killed += 1
+        errors = process.communicate()[1]
+        assert "Error" not in errors, errors
+        for path in out.glob("*.nrrd"):  # at any time, what is there is whole
+            assert path.read_bytes() == (undisturbed / path.name).read_bytes()
+        if killed < 10 and process.returncode == 0:
+            shutil.rmtree(out)
+        elif process.returncode == 0:
+            break
+    assert contents(out) == contents(undisturbed)
+    assert manifest(out) == manifest(undisturbed)
+    assert not list(out.rglob(".*"))
+    assert not (out / UNFINISHED).exists()
+
+
+def test_a_run_that_goes_on_knows_what_was_done_before_it_began(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    inputs = find_inputs([scans / "*"])
+    run_batch(inputs[:2], worker, tmp_path, HOW)
+    with open_books(tmp_path, HOW, inputs, False) as books:
+        for given in inputs[2:4]:
+            books.keep(given, given.sha256(), worker.segment(given, books.stage))
+    assert read_json(tmp_path / UNFINISHED)["done_before"] == ["scan0", "scan1"]
+    assert statuses(tmp_path) == ["done before"] * 2 + ["done"] * 2
+    run(scans, tmp_path, worker)
+    assert statuses(tmp_path) == ["done before"] * 2 + ["done"] * 4
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    (tmp_path / "records").mkdir()
+    (tmp_path / f"{STAGE}abc" / "deep").mkdir(parents=True)
+    left = (".manifest-abcdefgh.csv", ".report-abc_efgh.html", "records/.scan0-abcdefgh.json")
+    kept = (".hidden", "notes.txt", ".manifest.csv", "records/.keep")
+    for name in (*left, *kept):
+        (tmp_path / name).write_text("x")
+    run(scans, tmp_path, worker)
+    assert not [name for name in left if (tmp_path / name).exists()]
+    assert all((tmp_path / name).exists() for name in kept)
+    assert not list(tmp_path.glob(f"{STAGE}*"))
+
+
+def test_a_second_run_in_the_same_folder_is_refused(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    inputs = find_inputs([scans / "*"])
+    with (
+        open_books(tmp_path, HOW, inputs, False),
+        pytest.raises(OrganNetError, match="another run"),
+    ):
+        run(scans, tmp_path, worker)
+
+
+def test_a_failure_that_is_no_longer_asked_for_is_forgotten(tmp_path: Path, worker: Worker) -> None:
+    for number in range(3):
+        write_tiny(tmp_path / "scans" / f"scan{number}.nrrd", number)
+    BREAKING["text"](tmp_path / "scans" / "scan1.nrrd")
+    out = tmp_path / "out"
+    assert run(tmp_path / "scans", out, worker) == 1
+    (tmp_path / "scans" / "scan1.nrrd").unlink()
+    (tmp_path / "scans" / "scan2.nrrd").unlink()
+    assert run(tmp_path / "scans", out, worker) == 0
+    assert [row["outputs"] for row in manifest(out)] == ["scan0.nrrd", "scan2.nrrd"]
+
+
+def test_anonymous_outputs_say_nothing_of_the_paths(tmp_path: Path, worker: Worker) -> None:
+    folder = tmp_path / "Mustermann"
+    for number in range(3):
+        write_tiny(folder / f"Erika{number}.nrrd", number)
+    BREAKING["text"](folder / "Erika1.nrrd")
+    out = tmp_path / "out"
+    assert run(folder, out, worker, anonymise=True) == 1
+    assert sorted(path.name for path in out.glob("*.nrrd")) == ["case-001.nrrd", "case-003.nrrd"]
+    for path in out.rglob("*"):
+        said = path.name if path.is_dir() else path.name + path.read_bytes().decode("latin-1")
+        assert not re.search("Mustermann|Erika", said), path
+    assert re.fullmatch("[0-9a-f]{64}", manifest(out)[0]["input"])
+    assert run(folder, tmp_path / "named", worker) == 1
+    with pytest.raises(OrganNetError, match="choose another --out for --anonymise"):
+        run(folder, tmp_path / "named", worker, anonymise=True)
