@@ -12,8 +12,8 @@ MOST_MISSING = 3
 """How many images in a row may be missing: linear interpolation makes up no more than that."""
 LARGEST_GAP_MM = 10.0
 """Neighbouring images farther apart leave room for a whole optic nerve or chiasm."""
-TYPICAL_QUANTILE = 0.1
-"""A tenth of the steps may be smaller than the planes' spacing: odd ones do not set it."""
+TYPICAL_QUANTILE = 0.25
+"""A quarter of the steps may be smaller than the planes' spacing: odd ones do not set it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def even_planes(heights_mm: Float64[np.ndarray, " n"], series: str) -> tuple[Pla
     places = np.concatenate([[0.0], np.cumsum(steps)])
     if steps.min() >= 1 and _are_at(heights_mm, places, length / places[-1], tolerance):
         spacing = length / float(places[-1])
-        warning = _missing(steps, heights_mm)
+        warning = _missing(steps)
     else:
         spacing = typical
         warning = (
@@ -91,11 +91,12 @@ def _refuse_gaps(
         )
 
 
-def _missing(steps: Float64[np.ndarray, " n"], heights_mm: Float64[np.ndarray, " n"]) -> str:
+def _missing(steps: Float64[np.ndarray, " n"]) -> str:
     """How many images are missing and where, counted along the normal."""
+    there = len(steps) + 1
     total = int(steps.sum()) - len(steps)
     places = [
-        f"{int(steps[n]) - 1} between images {n + 1} and {n + 2} of {len(heights_mm)}"
+        f"{int(steps[n]) - 1} between images {n + 1} and {n + 2} of {there}"
         for n in np.flatnonzero(steps > 1)
     ]
     shown = ", ".join(places[:5]) + (f" and {len(places) - 5} more gaps" if places[5:] else "")

@@ -166,19 +166,23 @@ def _one_for_each_place(
     copies = len(slices) - len(places)
     if not copies:
         return ordered, []
-    if copies >= len(places) and len(places) > 1 and not _are_copies(places[0], read_hu):
-        raise OrganNetError(
-            f"series {series} holds {len(slices)} images at {len(places)} places (4D, or several "
-            "reconstructions): export one image for each place"
-        )
     for place in places:
         if not _are_copies(place, read_hu):
-            raise OrganNetError(
-                f"{place[0].file.name} and {place[1].file.name} are different images at one place "
-                f"of series {series}: export the series again, or remove what is not of it"
-            )
+            raise _contradictory(place, len(slices), len(places), series)
     warning = f"{copies} of {len(slices)} images are copies of others and were left out"
     return [place[0] for place in places], [warning]
+
+
+def _contradictory(place: list[Slice], images: int, places: int, series: str) -> OrganNetError:
+    if images >= 2 * places > 2:
+        return OrganNetError(
+            f"series {series} holds {images} images at {places} places (4D, or several "
+            "reconstructions): export one image for each place"
+        )
+    return OrganNetError(
+        f"{place[0].file.name} and {place[1].file.name} are different images at one place "
+        f"of series {series}: export the series again, or remove what is not of it"
+    )
 
 
 def _refuse_one_uid_at_two_places(slices: list[Slice], series: str) -> None:
