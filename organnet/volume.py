@@ -79,7 +79,7 @@ def read_volume(path: Path) -> Volume:
     _refuse_what_is_no_volume(path, reader)
     _refuse_incomplete(path, reader)
     try:
-        with _without_itk_log():
+        with without_itk_log():
             volume = _volume_from_image(reader.Execute())
         if reader.GetImageIO() == "NrrdImageIO":
             check_gzip_nrrd(path, volume.array)
@@ -106,25 +106,29 @@ def read_ct(path: Path) -> Volume:
     """
     volume = read_volume(path)
     array = volume.array
+    refuse_what_is_no_ct(array, path)
+    if array.dtype.kind == "f":
+        array = np.rint(array)
+    return volume.with_array(np.maximum(array, AIR_HU).astype(np.int16, copy=False))
+
+
+def refuse_what_is_no_ct(array: Shaped[np.ndarray, "z y x"], path: Path) -> None:
+    """Raise OrganNetError, naming the path, where these values cannot be a head's CT in HU."""
     if min(array.shape) < 2:
         raise OrganNetError(f"{path} is a single slice: give the whole CT volume")
     low, high = float(array.min()), float(array.max())
-    soft_tissue = (array > -200) & (array < 200)
     why = None
     if high > np.iinfo(np.int16).max or low < np.iinfo(np.int16).min:
         why = "more than 16 bits"
     elif low > -500:
         why = "no air below -500"
-    elif not soft_tissue.any():
+    elif not ((array > -200) & (array < 200)).any():
         why = "no soft tissue between -200 and 200"
     if why is not None:
         raise OrganNetError(
             f"{path} is not a CT in HU (values {low:g} to {high:g}, {why}): "
             "export it in Hounsfield units, air -1000 and water 0"
         )
-    if array.dtype.kind == "f":
-        array = np.rint(array)
-    return volume.with_array(np.maximum(array, AIR_HU).astype(np.int16, copy=False))
 
 
 def write_volume(volume: Volume, path: Path, header: Mapping[str, str] | None = None) -> None:
@@ -139,7 +143,7 @@ def write_volume(volume: Volume, path: Path, header: Mapping[str, str] | None = 
         image.SetMetaData(key, text)
     with atomic_path(path) as temporary:
         try:
-            with _without_itk_log():
+            with without_itk_log():
                 sitk.WriteImage(image, str(temporary), useCompression=True)
         except RuntimeError as error:
             raise _not_written(path, _cause(error)) from error
@@ -247,7 +251,7 @@ def _open_image(path: Path) -> sitk.ImageFileReader:
     reader.SetImageIO(image_format(path))
     reader.SetFileName(str(path))
     try:
-        with _without_itk_log():
+        with without_itk_log():
             reader.ReadImageInformation()
     except (RuntimeError, MemoryError) as error:
         raise _unreadable(path, error) from error
@@ -284,7 +288,7 @@ _STDERR = threading.Lock()
 
 
 @contextlib.contextmanager
-def _without_itk_log() -> Iterator[None]:
+def without_itk_log() -> Iterator[None]:
     """ITK's libraries print to stderr what they also raise; a user reads one line instead.
 
     One thread at a time: two could each give back what the other had put in stderr's place.

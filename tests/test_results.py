@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import REPOSITORY
 
-from organnet.batch import segment
+from organnet.batch.run import segment
 from organnet.errors import OrganNetError
 from organnet.evaluation import evaluate, read_metrics, summarise, write_metrics
 from organnet.files import sha256

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy import ndarray
 from pydicom import Dataset
@@ -42,7 +43,27 @@ class DicomCT:
     warnings: tuple[str, ...]
 
     def on_images(self, labels: Volume) -> UInt8[ndarray, "n rows columns"]:
-        """A label map on the grid of `ct`, as the pixels of each image: the same voxels where the
-        series has that grid itself, the nearest ones otherwise.
+        """A label map on the grid of `ct`, as the pixels of each image.
+
+        They are the same voxels where the series has that grid itself, the nearest ones otherwise.
+        Raises ValueError where the label map has another shape than `ct`.
         """
-        raise NotImplementedError
+        if labels.shape != self.ct.shape:
+            raise ValueError(f"label map {labels.shape} does not fit the CT {self.ct.shape}")
+        on_images = [_pixels_of(image, labels.array, self.ct) for image in self.images]
+        return np.stack(on_images)
+
+
+def _pixels_of(
+    image: CTImage, labels: UInt8[ndarray, "z y x"], grid: Volume
+) -> UInt8[ndarray, "rows columns"]:
+    """Each pixel's nearest voxel; the axes of image and grid are parallel, so row by column."""
+    to_index = grid.direction.T / np.array(grid.spacing_mm)[:, None]
+    first = to_index @ (image.origin_mm - np.array(grid.origin_mm))
+    counts = (1, *image.shape)
+    steps = (0.0, to_index[1] @ image.steps_mm[0], to_index[2] @ image.steps_mm[1])
+    along = [
+        np.clip(np.rint(first[axis] + steps[axis] * np.arange(counts[axis])), 0, size - 1)
+        for axis, size in enumerate(labels.shape)
+    ]
+    return labels[np.ix_(*(indices.astype(int) for indices in along))][0]

@@ -1,0 +1,151 @@
+"""The one CT series among the DICOM files of a folder."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    MediaStorageDirectoryStorage,
+)
+from tqdm import tqdm
+
+from organnet.datasets.case import shortened
+from organnet.dicom.header import DicomFile, read_header, text, unreadable
+from organnet.errors import OrganNetError
+
+_TAGS = (
+    *("SpecificCharacterSet", "SOPClassUID", "Modality", "ImageType", "PatientID"),
+    *("SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "FrameOfReferenceUID"),
+)
+_CT = "CT"
+_ENHANCED = "enhanced CT"
+_ENHANCED_CLASSES = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+
+
+@dataclass(frozen=True)
+class CTSeries:
+    """The files of one CT series, in no order.
+
+    Attributes:
+        name: its number and description.
+        files: one for each image.
+        warnings: why it was chosen, where there were others.
+    """
+
+    name: str
+    files: tuple[DicomFile, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Instance:
+    file: DicomFile
+    header: Dataset
+    kind: str
+
+    @property
+    def series(self) -> tuple[str, str]:
+        """Series UID and kind: a localizer may share the UID of the images it was made for."""
+        return text(self.header, "SeriesInstanceUID"), self.kind
+
+
+def choose_ct(files: list[DicomFile], path: Path) -> CTSeries:
+    """The CT series with the most images, by series UID where two have as many.
+
+    Localizers, reports and other modalities are left aside. Raises OrganNetError where there is
+    no CT series or only an enhanced (multi-frame) one, where a file is damaged, and where CT
+    series or the images of one are of more than one patient or frame of reference.
+    """
+    series: dict[tuple[str, str], list[_Instance]] = {}
+    for file in tqdm(files, unit="file", disable=None, leave=False):
+        instance = _look_at(file)
+        if instance is not None:
+            series.setdefault(instance.series, []).append(instance)
+    candidates = {key: found for key, found in series.items() if key[1] == _CT}
+    if not candidates:
+        raise _no_ct(series, path)
+    chosen = min(candidates, key=lambda key: (-len(candidates[key]), key))
+    instances = candidates[chosen]
+    name = _series_name(instances)
+    _refuse_mixed(instances, name, path)
+    patients = _values([one for found in candidates.values() for one in found], "PatientID")
+    if patients > 1:
+        raise OrganNetError(f"{path} holds CTs of {patients} patients: give the folder of one")
+    others = [_described(found) for key, found in sorted(series.items()) if key != chosen]
+    warnings = ()
+    if others:
+        warnings = (
+            f"took {_described(instances)}, left aside {shortened(others)}: "
+            "the CT with the most images is taken",
+        )
+    return CTSeries(name, tuple(one.file for one in instances), warnings)
+
+
+def _look_at(file: DicomFile) -> _Instance | None:
+    """What a file is; None for a DICOMDIR, the table of contents on a disc."""
+    header = read_header(file, _TAGS)
+    # Group 0002 is not asked for by name, and is there all the same
+    storage = text(getattr(header, "file_meta", Dataset()), "MediaStorageSOPClassUID")
+    if storage == MediaStorageDirectoryStorage:
+        return None
+    if not text(header, "Modality") or not text(header, "SeriesInstanceUID"):
+        raise unreadable(file, "it names no modality or series")
+    return _Instance(file, header, _kind(header))
+
+
+def _kind(header: Dataset) -> str:
+    modality, storage = text(header, "Modality"), text(header, "SOPClassUID")
+    if modality != _CT:
+        return modality
+    if storage in _ENHANCED_CLASSES:
+        return _ENHANCED
+    if storage != CTImageStorage:
+        return "CT that is no slices"
+    image_type = header.get("ImageType")
+    words = [image_type] if isinstance(image_type, str) else list(image_type or ())
+    return "CT localizer" if "LOCALIZER" in words else _CT
+
+
+def _refuse_mixed(instances: list[_Instance], name: str, path: Path) -> None:
+    for keyword, what in (("PatientID", "patients"), ("FrameOfReferenceUID", "positionings")):
+        count = _values(instances, keyword)
+        if count > 1:
+            raise OrganNetError(
+                f"{path}: series {name} mixes {count} {what} ({keyword}): "
+                "export the series of one patient again"
+            )
+
+
+def _values(instances: list[_Instance], keyword: str) -> int:
+    return len({text(one.header, keyword) for one in instances})
+
+
+def _series_name(instances: list[_Instance]) -> str:
+    """Its number and description, as the scanner's list shows them; no name of a patient."""
+    header = instances[0].header
+    description = text(header, "SeriesDescription")
+    number = text(header, "SeriesNumber") or "without a number"
+    return f"{number} ({description})" if description else number
+
+
+def _described(instances: list[_Instance]) -> str:
+    count = len(instances)
+    files = "1 file" if count == 1 else f"{count} files"
+    return f"series {_series_name(instances)}: {instances[0].kind}, {files}"
+
+
+def _no_ct(series: dict[tuple[str, str], list[_Instance]], path: Path) -> OrganNetError:
+    counts = Counter({kind: 0 for _, kind in sorted(series)})
+    for (_, kind), instances in series.items():
+        counts[kind] += len(instances)
+    if not counts:
+        return OrganNetError(f"{path} holds no DICOM images: give the folder of one CT series")
+    there = ", ".join(f"{kind} ({count})" for kind, count in counts.items())
+    what_to_do = "give the folder of one CT series"
+    if _ENHANCED in counts:
+        what_to_do = "convert the enhanced (multi-frame) CT to one file for each slice"
+    return OrganNetError(f"{path} holds no CT series but {there}: {what_to_do}")
