@@ -87,7 +87,10 @@ def training(
 def inference(
     inputs: Annotated[
         list[Path],
-        typer.Argument(help="CT files, case folders, folders of cases, or patterns ('a/*.mha')"),
+        typer.Argument(
+            help="CTs: .nrrd, .nii, .nii.gz, .mha, a DICOM folder or a .zip of one, a case folder; "
+            "folders of these, or patterns ('a/*.mha')"
+        ),
     ],
     weights: Weights,
     out: Annotated[
@@ -96,7 +99,11 @@ def inference(
     deep: Deep = False,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="nrrd, nifti or masks; several may be given [default: nrrd]"),
+        typer.Option(
+            "--format",
+            help="nrrd, nifti, masks (one file per organ), seg.nrrd (3D Slicer); of DICOM also "
+            "rtstruct and seg; several may be given [default: nrrd]",
+        ),
     ] = None,
     anonymise: Annotated[
         bool, typer.Option("--anonymise", help="call the cases case-001..., and name no input")
@@ -192,6 +199,29 @@ def match(
     left_out = write_matched(openkbp, observers, out, atlas)
     if left_out:
         print(f"patient or scan not there, not made: {', '.join(left_out)}", file=sys.stderr)
+
+
+@app.command()
+def convert(
+    series: Annotated[Path, typer.Argument(help="folder or .zip of a DICOM CT series")],
+    rtstruct: Annotated[Path, typer.Argument(help="RT Structure Set drawn on it")],
+    out: Annotated[Path, typer.Option(help="folder of cases; CASE/ is made in it")],
+    name: Annotated[str | None, typer.Option(help="CASE; the folder's name without it")] = None,
+    names: Annotated[
+        Path | None, typer.Option(help='JSON of names of your own: {"Ohr li": "Parotid_L"}')
+    ] = None,
+) -> None:
+    """Turn a DICOM CT and its structures into a case to train on, in PDDCA's layout."""
+    from organnet.dicom.convert import convert as write_converted
+    from organnet.dicom.ct import read_dicom_ct
+    from organnet.dicom.names import read_names
+
+    known = read_names(names) if names else None
+    ct = read_dicom_ct(series)
+    case = name or series.resolve().name.removesuffix(".zip")
+    for note in (*ct.warnings, *write_converted(ct, rtstruct, out, case, known)):
+        print(note, file=sys.stderr)
+    print(out / case)
 
 
 @app.command()

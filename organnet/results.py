@@ -53,7 +53,7 @@ def observers_scores() -> pd.DataFrame | None:
 
 
 def results_table(root: Path | None) -> pd.DataFrame:
-    """The rows of the literature on PDDCA, of two people, and ours from the files below `root`, if any.
+    """Rows of the literature on PDDCA, of two people, and ours, from files below `root` if any.
 
     Columns: who, data, cases, mean DSC in % per organ (NaN where no case has it drawn), mean of
     organs, and hd95_mm, the mean of the organs' mean HD95 (NaN where it is not reported).

@@ -63,7 +63,8 @@ def worker() -> Iterator[Worker]:
 
 
 def run(folder: Path, out: Path, worker: Worker, how=HOW, anonymise=False) -> int:
-    return run_batch(find_inputs([folder / "*"], anonymise), worker, out, how, anonymise)
+    how = replace(how, anonymise=anonymise)
+    return run_batch(find_inputs([folder / "*"], anonymise), worker, out, how)
 
 
 def statuses(out: Path) -> list[str]:

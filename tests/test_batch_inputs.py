@@ -95,7 +95,9 @@ def found() -> Segmented:
     labels[4, 4, 4] = 9
     grid = Volume(labels, (3.0, 2.0, 1.0), (5.0, -4.0, 3.0))
     entropy = grid.with_array(labels.astype(np.float32) / 4)
-    return Segmented(Scan(grid.with_array(labels.astype(np.int16))), Prediction(grid, entropy))
+    return Segmented(
+        Scan(grid.with_array(labels.astype(np.int16))), Prediction(grid, entropy), anonymise=False
+    )
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -178,7 +180,7 @@ def test_damaged_files_give_a_volume_or_one_line(suffix: str, tmp_path: Path) ->
 def test_messages_are_kept_without_the_names_of_what_was_read(tmp_path: Path) -> None:
     path = tmp_path / "Mustermann" / "Erika.nrrd"
     given = Input("case-001", write_tiny(path))
-    with open_books(tmp_path / "out", HOW, [given], anonymise=True) as books:
+    with open_books(tmp_path / "out", replace(HOW, anonymise=True), [given]) as books:
         books.keep(given, "", Answer(f"{path} is no CT\nand Erika.nrrd neither: mend it"))
     text = (tmp_path / "out" / "records" / "case-001.json").read_text()
     assert "case-001 is no CT and case-001 neither: mend it" in text

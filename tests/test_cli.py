@@ -22,7 +22,7 @@ from organnet.volume import Volume, read_volume, same_grid, write_volume
 
 COMMANDS = {
     *("reproduce", "training", "inference", "score"),
-    *("evaluate", "agreement", "export", "match", "phantom"),
+    *("evaluate", "agreement", "export", "match", "convert", "phantom"),
 }
 
 

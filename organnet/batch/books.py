@@ -46,7 +46,6 @@ class Books:
     Attributes:
         out: the folder.
         how: settings of the run.
-        anonymise: whether paths of inputs are kept out of it.
         run: hash that a run has in common with one that goes on where it stopped.
         stage: folder below `out` for the worker to write into.
         done_before: names of the cases that earlier runs did and this one did not do again.
@@ -54,7 +53,6 @@ class Books:
 
     out: Path
     how: How
-    anonymise: bool
     run: str
     stage: Path
     done_before: set[str] = field(default_factory=set)
@@ -92,7 +90,7 @@ class Books:
     def _told(self, text: str, given: Input) -> str:
         """A message as the books have it: where inputs are not to be named, without their names."""
         text = self.one_line(text)
-        if self.anonymise:
+        if self.how.anonymise:
             paths = [given.path, *given.kind.files(given.path)]
             names = {name for p in paths for name in (str(p), str(p.absolute()), p.name) if name}
             for name in sorted(names, key=len, reverse=True):
@@ -104,7 +102,7 @@ class Books:
             case=given.name,
             status=FAILED if answer.message else DONE,
             message=self._told(answer.message, given),
-            input=None if self.anonymise else str(given.path),
+            input=None if self.how.anonymise else str(given.path),
             input_sha256=input_sha256,
             how=self.how,
             how_sha256=self.how.sha256(),
@@ -135,7 +133,7 @@ class Books:
 
 
 @contextlib.contextmanager
-def open_books(out: Path, how: How, inputs: list[Input], anonymise: bool) -> Iterator[Books]:
+def open_books(out: Path, how: How, inputs: list[Input]) -> Iterator[Books]:
     """Take an output folder for a run over these inputs; what a killed run left is cleaned up.
 
     Records of inputs that are not among these stay, unless they failed or their outputs are gone.
@@ -148,11 +146,11 @@ def open_books(out: Path, how: How, inputs: list[Input], anonymise: bool) -> Ite
         stage = None
         try:
             records = _records_to_keep(out, {given.name for given in inputs})
-            if anonymise and any(record.input is not None for record in records):
+            if how.anonymise and any(record.input is not None for record in records):
                 raise OrganNetError(f"{out} names its inputs: choose another --out for --anonymise")
             stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=out))
-            run = _run_hash(inputs, how, anonymise)
-            yield Books(out, how, anonymise, run, stage, _done_before(out, run, records))
+            run = _run_hash(inputs, how)
+            yield Books(out, how, run, stage, _done_before(out, run, records))
         finally:
             _clean(out)
 
@@ -180,9 +178,9 @@ def _done_before(out: Path, run: str, records: list[Record]) -> set[str]:
     return {record.case for record in records if record.status == DONE}
 
 
-def _run_hash(inputs: list[Input], how: How, anonymise: bool) -> str:
+def _run_hash(inputs: list[Input], how: How) -> str:
     paths = [os.path.abspath(given.path) for given in inputs]
-    return hashlib.sha256(json.dumps([paths, how.sha256(), anonymise]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([paths, how.sha256()]).encode()).hexdigest()
 
 
 @contextlib.contextmanager

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
-    """A scan and what was found in it, on the scan's own grid."""
+    """A scan and what was found in it, on the scan's own grid.
+
+    Attributes:
+        scan: with its series where it came as DICOM.
+        prediction: labels, and the entropy where it was asked for.
+        anonymise: whether nothing that may name the patient is to be written.
+    """
 
     scan: Scan
     prediction: "Prediction"
+    anonymise: bool
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,37 @@ def _write_masks(found: Segmented, folder: Path, name: str) -> list[Path]:
     return paths
 
 
+def _write_slicer(found: Segmented, folder: Path, name: str) -> list[Path]:
+    from organnet.slicer import SUFFIX, write_seg_nrrd
+
+    path = folder / f"{name}{SUFFIX}"
+    write_seg_nrrd(found.prediction.labels, path)
+    return [path]
+
+
+def _write_rtstruct(found: Segmented, folder: Path, name: str) -> list[Path]:
+    from organnet.dicom.rtstruct import write_rtstruct
+
+    path = folder / f"{name}_rtstruct.dcm"
+    write_rtstruct(found.scan.series, found.prediction.labels, path, anonymise=found.anonymise)
+    return [path]
+
+
+def _write_seg(found: Segmented, folder: Path, name: str) -> list[Path]:
+    from organnet.dicom.seg import write_seg
+
+    path = folder / f"{name}_seg.dcm"
+    write_seg(found.scan.series, found.prediction.labels, path, anonymise=found.anonymise)
+    return [path]
+
+
 FORMATS = {
     "nrrd": Format(("{}.nrrd", "{}_entropy.nrrd"), partial(_write_volumes, ".nrrd")),
     "nifti": Format(("{}.nii.gz", "{}_entropy.nii.gz"), partial(_write_volumes, ".nii.gz")),
     "masks": Format(tuple(f"{{}}/{STRUCTURES}/{name}.nrrd" for name in ORGAN_NAMES), _write_masks),
+    "seg.nrrd": Format(("{}.seg.nrrd",), _write_slicer),
+    "rtstruct": Format(("{}_rtstruct.dcm",), _write_rtstruct, needs_dicom=True),
+    "seg": Format(("{}_seg.dcm",), _write_seg, needs_dicom=True),
 }
 
 

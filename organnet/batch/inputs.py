@@ -16,9 +16,11 @@ from organnet.files import sha256, subfolders
 from organnet.layout import IMAGE, image_stem
 
 if TYPE_CHECKING:
+    from organnet.dicom.images import DicomCT
     from organnet.volume import Volume
 
 WILDCARDS = "*?["
+ZIP = ".zip"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class Scan:
     """
 
     ct: "Volume"
-    series: object | None = None
+    series: "DicomCT | None" = None
     warnings: tuple[str, ...] = ()
 
 
@@ -59,11 +61,43 @@ def _read_image(path: Path) -> Scan:
     return Scan(read_ct(path))
 
 
+def _is_zip(path: Path) -> bool:
+    return path.suffix.lower() == ZIP and not path.is_dir()
+
+
+def _is_dicom(path: Path) -> bool:
+    """A .zip, or a folder below which there are DICOM files of one study."""
+    if _is_zip(path):
+        return True
+    if not path.is_dir():
+        return False
+    from organnet.dicom.studies import holds_one_study
+
+    return holds_one_study(path)
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _read_dicom(path: Path) -> Scan:
+    from organnet.dicom.ct import read_dicom_ct
+
+    series = read_dicom_ct(path)
+    return Scan(series.ct, series, series.warnings)
+
+
 KINDS = (
     Kind(  # a case folder in PDDCA's layout
         claims=lambda path: (path / IMAGE).exists(),
         files=lambda path: [path / IMAGE],
         read=lambda path: _read_image(path / IMAGE),
+    ),
+    Kind(  # a DICOM series, perhaps with others beside it
+        claims=_is_dicom,
+        files=lambda path: [path] if _is_zip(path) else _files_below(path),
+        read=_read_dicom,
+        is_dicom=True,
     ),
     Kind(  # an image file; whether it is one, reading will tell
         claims=lambda path: not path.is_dir(),
@@ -85,7 +119,7 @@ class Input:
         """The kind of input it is; raises OrganNetError where it is none any more."""
         kind = _kind_of(self.path)
         if kind is None:
-            raise OrganNetError(f"{self.path} holds no {IMAGE} and no cases: name a CT or a case")
+            raise OrganNetError(f"{self.path} holds no CT, as {IMAGE} or DICOM: name one")
         return kind
 
     def sha256(self) -> str:
@@ -135,7 +169,7 @@ def _scans_of(path: Path) -> list[Path]:
         return [path]
     scans = [folder for folder in subfolders(path) if _kind_of(folder) is not None]
     if not scans:
-        raise OrganNetError(f"{path} holds no {IMAGE} and no cases: name a CT or a case")
+        raise OrganNetError(f"{path} holds no CT, as {IMAGE} or DICOM, and no cases: name one")
     return scans
 
 
@@ -147,7 +181,8 @@ def _case_name(path: Path) -> str:
     """A folder's name, or a file's without suffix; img.nrrd is called as its folder."""
     whole = Path(os.path.abspath(path))  # not resolved: a link may lead to a patient's name
     name = whole.parent.name if whole.name == IMAGE else whole.name
-    name = name if whole.is_dir() else image_stem(name)
+    if not whole.is_dir():
+        name = whole.stem if _is_zip(whole) else image_stem(name)
     try:
         name.encode()
     except UnicodeEncodeError:

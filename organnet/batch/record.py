@@ -26,12 +26,14 @@ class How:
         weights: SHA-256 of each weights file.
         formats: what is written, sorted.
         deep: more overlap, mirroring, an entropy map.
+        anonymise: whether what may name a patient is left out of what is written.
         organnet: version of this software.
     """
 
     weights: tuple[str, ...]
     formats: tuple[str, ...]
     deep: bool
+    anonymise: bool = False
     organnet: str = __version__
 
     def sha256(self) -> str:

@@ -37,28 +37,26 @@ def segment(
     chosen = choose_formats(formats or ["nrrd"])
     found = find_inputs(inputs, anonymise)
     files = [find_weights(named) for named in weights]
-    how = How(tuple(sha256(file) for file in files), chosen, deep)
+    how = How(tuple(sha256(file) for file in files), chosen, deep, anonymise)
     check_places(found, chosen, out)
     reasons = [why_not(given, chosen) for given in found]
     if all(reasons):
         raise OrganNetError(str(reasons[0]))
-    with contextlib.closing(Worker(partial(_load, files, deep, chosen))) as worker:
-        return run_batch(found, worker, out, how, anonymise)
+    with contextlib.closing(Worker(partial(_load, files, how))) as worker:
+        return run_batch(found, worker, out, how)
 
 
-def _load(files: list[Path], deep: bool, formats: tuple[str, ...]) -> Segment:
+def _load(files: list[Path], how: How) -> Segment:
     """Called in the worker: what it needs is heavy, and stays out of the caller's process."""
     from organnet.batch.segmenter import Segmenter
 
-    return Segmenter(files, deep, formats)
+    return Segmenter(files, how)
 
 
-def run_batch(
-    inputs: list[Input], worker: Worker, out: Path, how: How, anonymise: bool = False
-) -> int:
+def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
     """As `segment`, by this worker."""
     failures: dict[str, str] = {}
-    with open_books(out, how, inputs, anonymise) as books:
+    with open_books(out, how, inputs) as books:
         for given in tqdm(inputs, unit="case", disable=None):
             answer = _segment(given, books, worker, only=len(inputs) == 1)
             if answer is None:

@@ -6,7 +6,7 @@ from organnet.batch.checks import warnings_of
 from organnet.batch.formats import FORMATS, Segmented
 from organnet.batch.inputs import Input
 from organnet.batch.measure import measure
-from organnet.batch.record import picture_name
+from organnet.batch.record import How, picture_name
 from organnet.batch.worker import Answer
 from organnet.datasets.case import Case
 from organnet.figures import case_planes, save
@@ -15,13 +15,12 @@ from organnet.weights import load_network
 
 
 class Segmenter:
-    """Networks that are loaded once, and the formats to write."""
+    """Networks that are loaded once, and what to write of each scan."""
 
-    def __init__(self, weights: list[Path], deep: bool, formats: tuple[str, ...]) -> None:
+    def __init__(self, weights: list[Path], how: How) -> None:
         """Load the networks; raises OrganNetError where one cannot be."""
         self.networks = [load_network(path) for path in weights]
-        self.deep = deep
-        self.formats = formats
+        self.how = how
 
     def __call__(self, given: Input, folder: Path) -> Answer:
         """Segment a scan and write everything below `folder`.
@@ -29,10 +28,12 @@ class Segmenter:
         Raises OrganNetError where it cannot be read, segmented or written.
         """
         scan = given.kind.read(given.path)
-        prediction = predict(self.networks, scan.ct, self.deep)
-        found = Segmented(scan, prediction)
+        prediction = predict(self.networks, scan.ct, self.how.deep)
+        found = Segmented(scan, prediction, self.how.anonymise)
         paths = [
-            path for name in self.formats for path in FORMATS[name].write(found, folder, given.name)
+            path
+            for name in self.how.formats
+            for path in FORMATS[name].write(found, folder, given.name)
         ]
         organs = measure(prediction.labels)
         case = Case(given.name, scan.ct, prediction.labels, frozenset(organs))

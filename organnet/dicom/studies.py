@@ -1,0 +1,42 @@
+"""Whether a folder is one patient's study or holds several: what a batch must know beforehand."""
+
+import os
+from pathlib import Path
+
+from organnet.dicom.header import DicomFile, begins_like_dicom, read_header, text
+from organnet.errors import OrganNetError
+
+HEAD = 132
+"""Bytes by which a DICOM file is known."""
+
+
+def holds_one_study(folder: Path) -> bool:
+    """Whether DICOM files lie below a folder, and all of one study.
+
+    One file of each folder is looked at: the first that names its study. Files that cannot be
+    read are passed over here; reading the series will name them.
+    """
+    studies: set[str] = set()
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        study = next(filter(None, (_study(Path(place) / name) for name in sorted(names))), None)
+        if study is not None:
+            studies.add(study)
+            if len(studies) > 1:
+                return False
+    return len(studies) == 1
+
+
+def _study(path: Path) -> str:
+    """A DICOM file's study; empty where it names none, or is no such file."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            if not begins_like_dicom(file.read(HEAD)):
+                return ""
+        return text(
+            read_header(DicomFile(path, str(path)), ("StudyInstanceUID",)), "StudyInstanceUID"
+        )
+    except (OSError, OrganNetError):
+        return ""

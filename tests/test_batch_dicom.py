@@ -1,0 +1,126 @@
+"""DICOM through the whole of `inference` and `convert`: patients in, structures and cases out."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from batch_parts import manifest
+from dicom_parts import ct_series, write_images
+
+from organnet.batch.inputs import find_inputs
+from organnet.batch.run import segment
+from organnet.cli import app
+from organnet.datasets import pddca
+from organnet.dicom.ct import read_dicom_ct
+from organnet.dicom.rtstruct import read_rtstruct
+from organnet.dicom.studies import holds_one_study
+from organnet.errors import OrganNetError
+from organnet.experiment import Run
+from organnet.organs import ORGAN_NAMES
+from organnet.volume import read_volume, same_grid
+
+FORMATS = ["nrrd", "seg.nrrd", "rtstruct", "seg"]
+
+
+def write_study(case: Path, folder: Path, patient: str) -> None:
+    """A phantom's CT as DICOM, in two folders below `folder`: a series, and its localizer."""
+    ct = pddca.read_case(case).ct
+    images = ct_series(ct.array, ct.spacing_mm, ct.origin_mm, ct.direction, seed=len(patient))
+    for image in images:
+        image.PatientID = image.PatientName = patient
+        image.StudyInstanceUID = f"1.2.3.{len(patient)}"
+    write_images(images, folder / "HEAD")
+    localizer = ct_series(ct.array[:1], ct.spacing_mm, seed=99)
+    localizer[0].ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    localizer[0].PatientID = localizer[0].PatientName = patient
+    localizer[0].StudyInstanceUID = f"1.2.3.{len(patient)}"
+    write_images(localizer, folder / "SCOUT")
+
+
+@pytest.fixture(scope="module")
+def studies(smoke_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two patients' folders, as exported."""
+    root = tmp_path_factory.mktemp("studies")
+    first, second = smoke_run.dataset.splits["training"][:2]
+    write_study(smoke_run.dataset.folders[first], root / "A", "Alice")
+    write_study(smoke_run.dataset.folders[second], root / "B", "Bo")
+    return root
+
+
+@pytest.fixture(scope="module")
+def segmented(smoke_run: Run, studies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out")
+    assert segment([studies], [smoke_run.folder], out, formats=FORMATS) == 0
+    return out
+
+
+def test_a_folder_of_patients_is_a_case_for_each(studies: Path) -> None:
+    assert [given.name for given in find_inputs([studies])] == ["A", "B"]
+    assert not holds_one_study(studies) and holds_one_study(studies / "A")
+    assert [given.name for given in find_inputs([studies / "A"])] == ["A"]
+
+
+def test_every_format_is_written_and_the_localizer_named(segmented: Path) -> None:
+    rows = manifest(segmented)
+    assert {row["status"] for row in rows} == {"done"}
+    for name in ("A", "B"):
+        for file in (f"{name}.nrrd", f"{name}.seg.nrrd", f"{name}_rtstruct.dcm", f"{name}_seg.dcm"):
+            assert (segmented / file).is_file(), file
+    assert "left aside series 3 (HEAD 2.5): CT localizer, 1 file" in (
+        segmented / "report.html"
+    ).read_text(encoding="utf-8")
+
+
+def test_the_structure_set_holds_the_label_map_and_lies_on_the_ct(
+    segmented: Path, studies: Path
+) -> None:
+    series = read_dicom_ct(studies / "A")
+    labels = read_volume(segmented / "A.nrrd")
+    assert same_grid(labels, series.ct)
+    read, drawn, notes = read_rtstruct(segmented / "A_rtstruct.dcm", series)
+    assert np.array_equal(read.array, labels.array) and not notes
+    assert drawn == {ORGAN_NAMES[label - 1] for label in np.unique(labels.array) if label}
+
+
+def test_a_zip_gives_what_its_folder_gives(
+    smoke_run: Run, segmented: Path, studies: Path, tmp_path: Path
+) -> None:
+    packed = tmp_path / "A.ZIP"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted((studies / "A").rglob("*")):
+            archive.write(path, path.relative_to(studies))
+    segment([packed], [smoke_run.folder], tmp_path / "out", formats=FORMATS)
+    for file in ("A.nrrd", "A_rtstruct.dcm", "A_seg.dcm"):
+        assert (tmp_path / "out" / file).read_bytes() == (segmented / file).read_bytes(), file
+
+
+def test_anonymised_outputs_hold_no_name(smoke_run: Run, studies: Path, tmp_path: Path) -> None:
+    patient = shutil.copytree(studies / "A", tmp_path / "Alice_Archer")
+    out = tmp_path / "out"
+    segment([patient], [smoke_run.folder], out, formats=FORMATS, anonymise=True)
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert len(files) >= 8
+    for path in files:
+        assert b"Alice" not in path.read_bytes() and "Alice" not in path.name, path
+
+
+def test_an_image_without_dicom_has_no_structure_set(smoke_run: Run, tmp_path: Path) -> None:
+    case = smoke_run.dataset.folders[smoke_run.dataset.splits["test"][0]]
+    with pytest.raises(OrganNetError, match="is no DICOM series, which format rtstruct refers to"):
+        segment([case], [smoke_run.folder], tmp_path, formats=["rtstruct"])
+
+
+def test_convert_makes_a_case_to_train_on(
+    segmented: Path, studies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    series, structures = studies / "A", segmented / "A_rtstruct.dcm"
+    words = ["convert", str(series), str(structures), "--out", str(tmp_path), "--name", "mine"]
+    app(words, standalone_mode=False)
+    assert capsys.readouterr().out.strip() == str(tmp_path / "mine")
+    case = pddca.read_case(tmp_path / "mine")
+    labels = read_volume(segmented / "A.nrrd")
+    assert np.array_equal(case.labels.array, labels.array)
+    with pytest.raises(OrganNetError, match="is there already"):
+        app(words, standalone_mode=False)
