@@ -22,6 +22,7 @@ from organnet.dicom.derived import (
     MANUFACTURER,
     MODEL,
     OrganPixels,
+    decimals,
     derived_uids,
     organs_on_images,
     patient_and_study,
@@ -190,9 +191,7 @@ def _contours(number: int, found: OrganPixels, series: DicomCT) -> Dataset:
             contour.ContourImageSequence = [_reference(image)]
             contour.ContourGeometricType = CLOSED_PLANAR
             contour.NumberOfContourPoints = len(points)
-            places = to_mm(image, points + corner)
-            x_y_z = places[:, ::-1].ravel() + 0.0  # no minus zero
-            contour.ContourData = [f"{value:.10g}" for value in x_y_z.tolist()]
+            contour.ContourData = decimals(to_mm(image, points + corner)[:, ::-1].ravel())
             of_organ.ContourSequence.append(contour)
     return of_organ
 
