@@ -4,6 +4,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
+from organnet.dicom.derived import decimals
 from organnet.dicom.images import CTImage, DicomCT
 from organnet.organs import organ
 from organnet.volume import Volume
@@ -41,12 +42,10 @@ def header_of(ct: Volume, n: int) -> Dataset:
     header.SeriesNumber, header.InstanceNumber = 3, n + 1
     _, rows, columns = ct.shape
     z_y_x = ct.direction.T
-    header.ImagePositionPatient = [f"{v:.10g}" for v in ct.position_mm((n, 0, 0))[::-1]]
-    header.ImageOrientationPatient = [
-        f"{v:.10g}" for v in np.concatenate([z_y_x[2][::-1], z_y_x[1][::-1]]) + 0.0
-    ]
-    header.PixelSpacing = [f"{spacing:.10g}" for spacing in ct.spacing_mm[1:]]
-    header.SliceThickness = f"{ct.spacing_mm[0]:.10g}"
+    header.ImagePositionPatient = decimals(ct.position_mm((n, 0, 0))[::-1])
+    header.ImageOrientationPatient = decimals(np.concatenate([z_y_x[2][::-1], z_y_x[1][::-1]]), 12)
+    header.PixelSpacing = decimals(np.array(ct.spacing_mm[1:]))
+    header.SliceThickness = decimals(np.array(ct.spacing_mm[:1]))
     header.Rows, header.Columns = rows, columns
     header.BitsAllocated, header.BitsStored, header.HighBit = 16, 16, 15
     header.SamplesPerPixel, header.PixelRepresentation = 1, 1

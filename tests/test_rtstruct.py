@@ -235,8 +235,8 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 def test_images_of_a_tilted_scanner_are_brought_onto_the_grid() -> None:
     """By brute force: each voxel takes the nearest of all pixels, or none beyond half a slice."""
-    labels = label_map((4, 9, 8))
-    series = series_of(labels.with_array(np.zeros((4, 9, 8), np.int16)))
+    labels = Volume(np.zeros((4, 9, 8), np.int16), (2.5, 1.1, 0.9), (-31.25, -120.5, 43.7))
+    series = series_of(labels)
     images = tuple(  # each image pushed up along y, and pixels a little larger
         dataclasses.replace(
             image,

@@ -177,6 +177,17 @@ def test_two_structures_of_one_organ_are_refused(plain, series, tmp_path: Path) 
         read(dataset, series, tmp_path)
 
 
+def test_an_empty_structure_of_a_template_stands_in_nobodys_way(
+    plain, series, tmp_path: Path
+) -> None:
+    contour = [box(1, 0.5, 0.5, 5.5, 5.5)]
+    dataset = with_contours(plain, ("Parotid_L", []), ("Lt Parotid", contour))
+    del dataset.ROIContourSequence[0].ContourSequence
+    _, drawn, notes = read(dataset, series, tmp_path)
+    assert drawn == {"Parotid_L"}
+    assert notes == ("Parotid_L has no contour: left out",)
+
+
 def test_another_frame_of_reference_is_refused(plain, series, tmp_path: Path) -> None:
     dataset = copy.deepcopy(plain)
     dataset.StructureSetROISequence[0].ReferencedFrameOfReferenceUID = "1.2.3"

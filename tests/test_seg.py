@@ -41,7 +41,9 @@ def voxels(dataset: pydicom.Dataset, labels: Volume) -> np.ndarray:
     inverse = np.linalg.inv(labels.direction * np.asarray(labels.spacing_mm))
     for frame, group in zip(frames, dataset.PerFrameFunctionalGroupsSequence, strict=True):
         start = np.array(group.PlanePositionSequence[0].ImagePositionPatient, float)
-        number = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        # With one segment alone it stands among what the frames share
+        segments = group if "SegmentIdentificationSequence" in group else shared
+        number = segments.SegmentIdentificationSequence[0].ReferencedSegmentNumber
         for row, column in np.argwhere(frame):
             x_y_z = start + row * down_mm * axes[3:] + column * along_mm * axes[:3]
             index = inverse @ (x_y_z[::-1] - np.asarray(labels.origin_mm))

@@ -23,7 +23,7 @@ def convert(
     structure that was left out. Raises OrganNetError where the structure set cannot be read, the
     name is no plain folder name, the case is there already, or it cannot be written.
     """
-    if Path(name).name != name or name.startswith("."):
+    if not name or Path(name).name != name or name.startswith("."):
         raise OrganNetError(f"a case cannot be called {name!r}: give a plain folder name")
     if (out / name).exists():
         raise OrganNetError(f"{out / name} is there already: choose another name or remove it")

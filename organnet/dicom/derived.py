@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float64, UInt8
 from pydicom import Dataset
 from pydicom.uid import UID
+from pydicom.valuerep import format_number_as_ds
 from scipy import ndimage
 
 import organnet
@@ -127,11 +128,16 @@ def derived_uids(
     return [UID(f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}") for name in names]
 
 
+def decimals(values: Float64[np.ndarray, " n"], places: int = 6) -> list[str]:
+    """Numbers as DICOM's decimal strings: at most 16 letters each, and no minus zero."""
+    return [format_number_as_ds(value) for value in (np.round(values, places) + 0.0).tolist()]
+
+
 @contextmanager
 def without_header_warnings() -> Iterator[None]:
     """What a CT's header holds against the standard is copied as it is, and not warned of."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"pydicom\.")
+        warnings.filterwarnings("ignore", module=r"(pydicom|highdicom)\.")
         yield
 
 

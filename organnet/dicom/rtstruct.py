@@ -22,6 +22,7 @@ from organnet.dicom.derived import (
     MANUFACTURER,
     MODEL,
     OrganPixels,
+    decimals,
     derived_uids,
     organs_on_images,
     patient_and_study,
@@ -87,11 +88,13 @@ def read_rtstruct(
     OrganNetError where the file is faulty, of another frame of reference, names one organ twice,
     has a contour that lies on no image, or none of the nine organs.
     """
-    structures = read_structures(path)
-    organs, notes = organs_of_structures([s.name for s in structures], names)
+    listed = read_structures(path)
+    structures = [s for s in listed if s.contours]  # what a template holds may be empty
+    organs, others = organs_of_structures([s.name for s in structures], names)
+    notes = [f"{s.title} has no contour: left out" for s in listed if not s.contours]
+    notes += others
     frame = series.images[0].header.get("FrameOfReferenceUID")
     masks = {}
-    listed = list(notes)
     for organ, at in organs.items():
         if structures[at].frame_of_reference != frame:
             raise OrganNetError(
@@ -99,9 +102,9 @@ def read_rtstruct(
                 "give the series that it was drawn on"
             )
         mask, left_out = _mask(path, structures[at], series)
-        listed += left_out
+        notes += left_out
         if mask is None:
-            listed.append(f"{organ} has no closed contour that holds a pixel: not drawn")
+            notes.append(f"{organ} has no closed contour that holds a pixel: not drawn")
         else:
             masks[organ] = mask
     if not masks:
@@ -111,7 +114,7 @@ def read_rtstruct(
     rows, columns = series.images[0].shape
     pixels = compose_labels(masks, (len(series.images), rows, columns))
     labels = on_grid(series, pixels)
-    return labels, frozenset(masks), tuple(listed)
+    return labels, frozenset(masks), tuple(notes)
 
 
 # Writing
@@ -190,9 +193,7 @@ def _contours(number: int, found: OrganPixels, series: DicomCT) -> Dataset:
             contour.ContourImageSequence = [_reference(image)]
             contour.ContourGeometricType = CLOSED_PLANAR
             contour.NumberOfContourPoints = len(points)
-            places = to_mm(image, points + corner)
-            x_y_z = places[:, ::-1].ravel() + 0.0  # no minus zero
-            contour.ContourData = [f"{value:.10g}" for value in x_y_z.tolist()]
+            contour.ContourData = decimals(to_mm(image, points + corner)[:, ::-1].ravel())
             of_organ.ContourSequence.append(contour)
     return of_organ
 

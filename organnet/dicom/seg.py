@@ -17,6 +17,7 @@ from organnet.dicom.derived import (
     DESCRIPTION,
     MANUFACTURER,
     MODEL,
+    decimals,
     derived_uids,
     organs_on_images,
     patient_and_study,
@@ -29,6 +30,11 @@ from organnet.dicom.places import slice_spacing_mm
 from organnet.organs import Organ
 from organnet.volume import Volume
 
+_FILLED_LATER = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
+    *("StudyID", "StudyDate", "StudyTime", "PositionReferenceIndicator"),
+)
+"""highdicom asks for these, and is stricter on them than a CT's header may be."""
 NO_DATE, NO_TIME = "19000101", "000000"
 """Content date and time, which a Segmentation must have, where the CT has none of its study."""
 
@@ -52,9 +58,8 @@ def write_seg(series: DicomCT, labels: Volume, path: Path, *, anonymise: bool = 
         segments[box][found.inside] = number
     with without_header_warnings():
         patient = patient_and_study(series, anonymise)
-        date, time = patient.StudyDate, patient.StudyTime
         dataset = Segmentation(
-            source_images=[_source(image, patient, series) for image in series.images[first:last]],
+            source_images=[_source(image, series) for image in series.images[first:last]],
             pixel_array=segments,
             segmentation_type="BINARY",
             segment_descriptions=[
@@ -71,35 +76,38 @@ def write_seg(series: DicomCT, labels: Volume, path: Path, *, anonymise: bool = 
             content_label="ORGANS_AT_RISK",
             content_description=DESCRIPTION,
             series_description=DESCRIPTION,
-            content_date=date or NO_DATE,
-            content_time=time or NO_TIME,
+            content_date=NO_DATE,
+            content_time=NO_TIME,
         )
+        dataset.update(patient)
+        dataset.ContentDate = patient.StudyDate or NO_DATE
+        dataset.ContentTime = patient.StudyTime or NO_TIME
         _without_chance(dataset, uids[2])
     save(dataset, path)
 
 
-def _source(image: CTImage, patient: Dataset, series: DicomCT) -> Dataset:
-    """What highdicom needs to know of an image: whose, which, and where it lies."""
+def _source(image: CTImage, series: DicomCT) -> Dataset:
+    """What highdicom needs to know of an image: which it is, and where it lies."""
+    header = series.images[0].header
     source = Dataset()
-    source.update(patient)
+    for keyword in _FILLED_LATER:
+        setattr(source, keyword, None)
+    source.StudyInstanceUID = header.StudyInstanceUID
+    source.SeriesInstanceUID = header.SeriesInstanceUID
+    source.FrameOfReferenceUID = header.FrameOfReferenceUID
     source.Modality = "CT"
     source.SOPClassUID = image.header.SOPClassUID
     source.SOPInstanceUID = image.header.SOPInstanceUID
-    source.SeriesInstanceUID = series.images[0].header.SeriesInstanceUID
     rows, columns = image.steps_mm
     spacing = np.linalg.norm(image.steps_mm, axis=1)
     along_row, along_column = columns / spacing[1], rows / spacing[0]
-    source.ImagePositionPatient = _texts(image.origin_mm[::-1])
-    source.ImageOrientationPatient = _texts(np.concatenate([along_row[::-1], along_column[::-1]]))
-    source.PixelSpacing = _texts(spacing)
-    source.SliceThickness = f"{slice_spacing_mm(series):.10g}"
+    source.ImagePositionPatient = decimals(image.origin_mm[::-1])
+    axes = np.concatenate([along_row[::-1], along_column[::-1]])
+    source.ImageOrientationPatient = decimals(axes, 12)
+    source.PixelSpacing = decimals(spacing)
+    source.SliceThickness = decimals(np.array([slice_spacing_mm(series)]))
     source.Rows, source.Columns = image.shape
     return source
-
-
-def _texts(values: np.ndarray) -> list[str]:
-    """Numbers as DICOM writes them: at most 16 letters, no minus zero."""
-    return [f"{value:.10g}" for value in (values + 0.0).tolist()]
 
 
 def _segment(number: int, organ: Organ) -> SegmentDescription:
@@ -133,3 +141,5 @@ def _without_chance(dataset: Dataset, organization: UID) -> None:
         del dataset[keyword]
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
         item.DimensionOrganizationUID = organization
+    for item in dataset.ContributingEquipmentSequence:
+        item.pop("ContributionDateTime", None)
