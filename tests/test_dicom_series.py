@@ -249,7 +249,7 @@ def test_damaged_and_locked_zips_are_refused(tmp_path: Path) -> None:
     locked = bytearray(whole)
     locked[whole.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(locked)
-    refused(path, "cannot be unpacked .*password.*unpack it yourself")
+    refused(path, "series.zip is locked with a password: unpack it yourself")
     damaged = bytearray(whole)
     damaged[200:260] = bytes(60)
     path.write_bytes(damaged)

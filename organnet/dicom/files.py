@@ -18,6 +18,7 @@ MOST_UNPACKED_BYTES = 8_000_000_000
 
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
 _HEAD = 132
+_ENCRYPTED = 1
 
 
 @contextlib.contextmanager
@@ -59,6 +60,10 @@ def _unpacked(path: Path, folder: Path) -> list[DicomFile]:
     """Unpack under names of our own: a member's name decides nothing but what a message says."""
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(member.flag_bits & _ENCRYPTED for member in archive.infolist()):
+                raise OrganNetError(
+                    f"{path} is locked with a password: unpack it yourself and give the folder"
+                )
             members = [m for m in archive.infolist() if not m.is_dir() and _is_dicom(archive, m)]
             unpacked_bytes = sum(member.file_size for member in members)
             if unpacked_bytes > MOST_UNPACKED_BYTES:

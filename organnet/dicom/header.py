@@ -67,17 +67,21 @@ def read_header(file: DicomFile, tags: Sequence[str] | None = None) -> Dataset:
     """
     header = _read(file, stop_before_pixels=True, specific_tags=tags)
     with quiet_pydicom():
-        for tag in list(header.keys()):
-            try:
-                _ = header[tag]
-            except Exception:  # whatever pydicom raises on bytes that are no such value
-                del header[tag]
+        for part in (header, header.file_meta):
+            for tag in list(part.keys()):
+                try:
+                    _ = part[tag]
+                except Exception:  # whatever pydicom raises on bytes that are no such value
+                    del part[tag]
     return header
 
 
 def read_with_pixels(file: DicomFile) -> Dataset:
-    """A file's whole data set; raises OrganNetError where the file is not readable."""
-    return _read(file)
+    """A file's whole data set; raises OrganNetError where it is damaged or has no pixel data."""
+    image = _read(file)
+    if "PixelData" not in image:
+        raise unreadable(file, "it has no pixel data")
+    return image
 
 
 def _read(file: DicomFile, **options: object) -> Dataset:

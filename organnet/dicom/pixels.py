@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from jaxtyping import Bool, Int16, Int32, UInt16
-from pydicom import Dataset
+from pydicom import Dataset, config
 from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
@@ -148,8 +148,6 @@ def _padding(
 
 def _stored_words(image: Dataset, file: DicomFile) -> UInt16[np.ndarray, "rows columns"]:
     """The pixels as 16-bit words, decompressed where need be."""
-    if "PixelData" not in image:
-        raise unreadable(file, "it has no pixel data")
     shape = tuple(whole_number(image, keyword, file) for keyword in ("Rows", "Columns"))
     syntax = _transfer_syntax(image)
     try:
@@ -163,7 +161,8 @@ def _stored_words(image: Dataset, file: DicomFile) -> UInt16[np.ndarray, "rows c
             decoder = get_decoder(syntax)
             if not decoder.is_available:
                 raise NotImplementedError(f"nothing here decodes {syntax.name}")
-            words, _ = decoder.as_array(image, raw=True)
+            # Unused bits stay: padding may lie in them
+            words, _ = decoder.as_array(image, raw=True, correct_unused_bits=False)
     except NotImplementedError as error:
         raise OrganNetError(
             f"{file.name} is compressed as {one_line(syntax.name)}, which is not read here: "
@@ -195,9 +194,9 @@ def _decoded_by_gdcm(image: Dataset) -> UInt16[np.ndarray, "rows columns"]:
 
 def _transfer_syntax(image: Dataset) -> UID:
     """How the pixels are stored; found by reading where the file does not say it."""
-    stated = getattr(image, "file_meta", Dataset()).get("TransferSyntaxUID")
+    stated = image.file_meta.get("TransferSyntaxUID")
     if stated:
-        return UID(stated)
+        return UID(str(stated), config.IGNORE)
     implicit, little = image.original_encoding
     if implicit:
         return ImplicitVRLittleEndian

@@ -88,9 +88,7 @@ def choose_ct(files: list[DicomFile], path: Path) -> CTSeries:
 def _look_at(file: DicomFile) -> _Instance | None:
     """What a file is; None for a DICOMDIR, the table of contents on a disc."""
     header = read_header(file, _TAGS)
-    # Group 0002 is not asked for by name, and is there all the same
-    storage = text(getattr(header, "file_meta", Dataset()), "MediaStorageSOPClassUID")
-    if storage == MediaStorageDirectoryStorage:
+    if text(header.file_meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
         return None
     if not text(header, "Modality") or not text(header, "SeriesInstanceUID"):
         raise unreadable(file, "it names no modality or series")
@@ -139,12 +137,10 @@ def _described(instances: list[_Instance]) -> str:
 
 
 def _no_ct(series: dict[tuple[str, str], list[_Instance]], path: Path) -> OrganNetError:
-    counts = Counter({kind: 0 for _, kind in sorted(series)})
-    for (_, kind), instances in series.items():
-        counts[kind] += len(instances)
+    counts = Counter(one.kind for instances in series.values() for one in instances)
     if not counts:
         return OrganNetError(f"{path} holds no DICOM images: give the folder of one CT series")
-    there = ", ".join(f"{kind} ({count})" for kind, count in counts.items())
+    there = ", ".join(f"{kind} ({count})" for kind, count in sorted(counts.items()))
     what_to_do = "give the folder of one CT series"
     if _ENHANCED in counts:
         what_to_do = "convert the enhanced (multi-frame) CT to one file for each slice"
