@@ -3,7 +3,7 @@
 Warnings say where to look, and no warning is no proof: a contour may be wrong within all ranges.
 """
 
-from organnet.batch.expected import Expected, expected
+from organnet.batch.expected import Expected, expected, ml
 from organnet.batch.measure import Measured, offset_mm
 from organnet.datasets.anatomy import left_right_agrees
 from organnet.organs import ORGANS, spoken
@@ -20,11 +20,11 @@ TOWARDS = (
 def warnings_of(labels: Volume, organs: dict[str, Measured]) -> tuple[str, ...]:
     """Warnings about a label map, given its organs as `measure` tells them; one line each.
 
-    An organ that was not found, is cut off by the scan, is unusual in volume or place, or unlike
-    its partner; and left and right where the anatomy contradicts them.
+    First left and right, where the anatomy contradicts them. Then an organ that was not found, is
+    cut off by the scan, is unusual in volume or place, or unlike its partner.
     """
     usual = expected()
-    warnings = []
+    warnings = _sides(labels)
     for organ in ORGANS:
         found = organs.get(organ.name)
         if found is None:
@@ -38,14 +38,18 @@ def warnings_of(labels: Volume, organs: dict[str, Measured]) -> tuple[str, ...]:
     for organ in ORGANS:
         if organ.name.endswith("_L"):
             warnings += _uneven(organ.name, organ.partner, organs, usual[organ.name])
+    return tuple(warnings)
+
+
+def _sides(labels: Volume) -> list[str]:
     agrees = left_right_agrees(labels)
     if agrees is None:
-        warnings.append("left and right could not be checked: too few organs were found")
-    elif not agrees:
-        warnings.append(
-            "left and right contradict the anatomy: the scan may be mirrored, or organs exchanged"
-        )
-    return tuple(warnings)
+        return ["Left and right could not be checked: too few organs were found"]
+    if not agrees:
+        return [
+            "Left and right contradict the anatomy: is the scan mirrored, are organs exchanged?"
+        ]
+    return []
 
 
 def _unusual(name: str, organs: dict[str, Measured], usual: Expected) -> list[str]:
@@ -55,7 +59,8 @@ def _unusual(name: str, organs: dict[str, Measured], usual: Expected) -> list[st
     if not least <= volume <= largest:
         size = "small" if volume < least else "large"
         warnings.append(
-            f"{spoken(name)} is {size}: {volume:.3g} ml, where {least:g} to {largest:g} ml is usual"
+            f"{spoken(name)} is {size}: {ml(volume)} ml, "
+            f"where {ml(least)} to {ml(largest)} is usual"
         )
     offset = offset_mm(organs, name)
     if offset is not None:
@@ -63,12 +68,12 @@ def _unusual(name: str, organs: dict[str, Measured], usual: Expected) -> list[st
             beyond = max(low - value, value - high)
             if beyond > 0:
                 way = less if value < low else more
-                warnings.append(f"{spoken(name)} lies {way} than usual, by {beyond:.0f} mm or more")
+                warnings.append(f"{spoken(name)} lies {beyond:.0f} mm {way} than the usual range")
     return warnings
 
 
 def _uneven(left: str, right: str, organs: dict[str, Measured], usual: Expected) -> list[str]:
-    """A pair of which one is much larger; None of it where one is missing or cut off."""
+    """A pair of which one is much larger, unless one is missing or cut off."""
     if not all(name in organs and not organs[name].is_cut for name in (left, right)):
         return []
     volumes = sorted(organs[name].volume_ml for name in (left, right))

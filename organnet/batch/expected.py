@@ -52,6 +52,11 @@ def expected() -> dict[str, Expected]:
     }
 
 
+def ml(volume: float) -> str:
+    """A volume in ml as it is shown."""
+    return f"{volume:.{2 if volume < 10 else 1}f}"
+
+
 def measure_drawings(pddca: Path, observers: Path) -> list[dict[str, "Measured"]]:
     """Measure the organs of every scan once: PDDCA's drawing first, else the oncologist's."""
     from organnet.batch.measure import measure
@@ -76,9 +81,9 @@ def ranges(scans: list[dict[str, "Measured"]]) -> dict[str, dict]:
     from organnet.batch.measure import offset_mm
     from organnet.organs import ORGANS
 
-    def usual(values) -> tuple[np.ndarray, np.ndarray]:
+    def usual(values: list) -> np.ndarray:
         mean, deviation = np.mean(values, axis=0), np.std(values, axis=0, ddof=1)
-        return mean - DEVIATIONS * deviation, mean + DEVIATIONS * deviation
+        return np.array([mean - DEVIATIONS * deviation, mean + DEVIATIONS * deviation])
 
     def whole(scan: dict[str, "Measured"], name: str) -> bool:
         return name in scan and not scan[name].is_cut

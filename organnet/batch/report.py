@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from organnet.batch.expected import DEVIATIONS, expected
+from organnet.batch.expected import DEVIATIONS, expected, ml
 from organnet.batch.record import DONE, Record, picture_name
 from organnet.files import atomic_path
 from organnet.organs import ORGANS, spoken
@@ -149,12 +149,12 @@ def _volumes(record: Record) -> str:
     for organ in ORGANS:
         least, largest = expected()[organ.name].volume_ml
         volume = record.volumes_ml.get(organ.name)
-        shown = "not found" if volume is None else f"{volume:.{2 if volume < 10 else 1}f}"
+        shown = "not found" if volume is None else ml(volume)
         usual = volume is not None and least <= volume <= largest
         rows += (
             f'<tr><td><i style="background:{organ.colour}"></i>{spoken(organ.name)}</td>'
             f'<td class="number{"" if usual else " out"}">{shown}</td>'
-            f'<td class="number">{least:g} to {largest:g}</td></tr>\n'
+            f'<td class="number">{ml(least)} to {ml(largest)}</td></tr>\n'
         )
     return rows
 
