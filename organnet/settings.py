@@ -163,10 +163,10 @@ _TUNE: dict[str, dict[str, Any]] = {
     **_HOURS,
     "training": {
         **_HOURS["training"],
-        "epochs": 10,
+        "epochs": 8,
         "learning_rate": 1e-3,
-        "drop_every": 6,
-        "validate_every": 5,
+        "drop_every": 5,
+        "validate_every": 4,
     },
 }
 _SMOKE: dict[str, dict[str, Any]] = {
