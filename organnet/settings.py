@@ -163,10 +163,10 @@ _TUNE: dict[str, dict[str, Any]] = {
     **_HOURS,
     "training": {
         **_HOURS["training"],
-        "epochs": 8,
+        "epochs": 5,
         "learning_rate": 1e-3,
-        "drop_every": 5,
-        "validate_every": 4,
+        "drop_every": 3,
+        "validate_every": 5,
     },
 }
 _SMOKE: dict[str, dict[str, Any]] = {
