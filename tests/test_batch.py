@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from batch_parts import (
 from organnet.batch.books import STAGE, UNFINISHED, open_books
 from organnet.batch.inputs import Input, find_inputs
 from organnet.batch.record import read_record
+from organnet.batch.report import REPORT
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
 from organnet.errors import OrganNetError
@@ -217,37 +217,39 @@ def test_outputs_of_another_way_do_not_stay_unless_edited(
     assert (tmp_path / "scan1" / "structures" / "Chiasm.nrrd").read_bytes() == b"earlier"
 
 
+def killed_after(command: list[str], out: Path, changes: int) -> bool:
+    """Run a command and kill it after so many changes in a folder; False where its work is done."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    seen = set()
+    while process.poll() is None and changes:
+        now = {os.path.join(folder, name) for folder, _, names in os.walk(out) for name in names}
+        changes -= now != seen
+        seen = now
+    process.kill()
+    errors = process.communicate()[1]
+    assert "Error" not in errors, errors
+    return not (out / REPORT).exists() or (out / UNFINISHED).exists()
+
+
 def test_killed_at_any_time_and_run_again_it_ends_the_same(scans: Path, tmp_path: Path) -> None:
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
     command = [sys.executable, "-c", RUN, str(TESTS), str(scans / "*")]
-    started = time.monotonic()
     subprocess.run([*command, str(undisturbed)], check=True, capture_output=True)
-    whole = time.monotonic() - started
-    moments = random.Random(0)
-    killed = 0
-    for attempt in range(60):
-        process = subprocess.Popen(
-            [*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-        try:
-            # the later half, where things are written; after ten it may come to its end
-            wait = whole * moments.uniform(0.4, 0.95) if attempt < 10 else 300
-            process.wait(wait)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            killed += 1
-        errors = process.communicate()[1]
-        assert "Error" not in errors, errors
-        for path in out.glob("*.nrrd"):  # at any time, what is there is whole
-            assert path.read_bytes() == (undisturbed / path.name).read_bytes()
-        if killed < 10 and process.returncode == 0:
+    chance, kills = random.Random(0), 0
+    while kills < 10:
+        if killed_after([*command, str(out)], out, chance.randrange(1, 12)):
+            kills += 1
+            for path in out.glob("*.nrrd"):  # at any time, what is there is whole
+                assert path.read_bytes() == (undisturbed / path.name).read_bytes()
+        else:
             shutil.rmtree(out)
-        elif process.returncode == 0:
-            break
+    subprocess.run([*command, str(out)], check=True, capture_output=True)
     assert contents(out) == contents(undisturbed)
+    assert not (out / UNFINISHED).exists()
     assert manifest(out) == manifest(undisturbed)
     assert not list(out.rglob(".*"))
-    assert not (out / UNFINISHED).exists()
 
 
 def test_a_run_that_goes_on_knows_what_was_done_before_it_began(
