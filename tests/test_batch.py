@@ -257,7 +257,7 @@ def test_a_run_that_goes_on_knows_what_was_done_before_it_began(
 ) -> None:
     inputs = find_inputs([scans / "*"])
     run_batch(inputs[:2], worker, tmp_path, HOW)
-    with open_books(tmp_path, HOW, inputs, False) as books:
+    with open_books(tmp_path, HOW, inputs) as books:
         for given in inputs[2:4]:
             books.keep(given, given.sha256(), worker.segment(given, books.stage))
     assert read_json(tmp_path / UNFINISHED)["done_before"] == ["scan0", "scan1"]
@@ -286,7 +286,7 @@ def test_a_second_run_in_the_same_folder_is_refused(
 ) -> None:
     inputs = find_inputs([scans / "*"])
     with (
-        open_books(tmp_path, HOW, inputs, False),
+        open_books(tmp_path, HOW, inputs),
         pytest.raises(OrganNetError, match="another run"),
     ):
         run(scans, tmp_path, worker)

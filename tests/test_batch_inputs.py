@@ -1,6 +1,7 @@
 """Which scans a user means, what is written of them, and files with a few bytes changed."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def found() -> Segmented:
     )
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [name for name in FORMATS if not FORMATS[name].needs_dicom])
 def test_formats_write_what_they_announce_and_can_be_read_back(
     name: str, found: Segmented, tmp_path: Path
 ) -> None:
@@ -114,6 +115,7 @@ def test_formats_write_what_they_announce_and_can_be_read_back(
         assert drawn == {"BrainStem", "Submandibular_R"}
     else:
         labels = read_volume(paths[0])
+    if name in ("nrrd", "nifti"):
         assert np.array_equal(read_volume(paths[1]).array, found.prediction.entropy.array)
     assert np.array_equal(labels.array, found.prediction.labels.array)
     assert same_grid(labels, found.prediction.labels)
