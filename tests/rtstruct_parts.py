@@ -1,6 +1,11 @@
 """CT series for the tests of what is written beside them; no file is read for it."""
 
+import shutil
+import subprocess
+from pathlib import Path
+
 import numpy as np
+import pytest
 from pydicom import Dataset
 from pydicom.uid import CTImageStorage
 
@@ -65,6 +70,16 @@ def series_of(ct: Volume) -> MadeSeries:
 def series_on(labels: Volume) -> MadeSeries:
     """A series on the grid of a label map."""
     return series_of(labels.with_array(np.zeros(labels.shape, np.int16)))
+
+
+def validated(kind: str, *files: Path) -> None:
+    """dciodvfy takes each file for that kind of object and finds no error in it."""
+    if shutil.which("dciodvfy") is None:
+        pytest.skip("dciodvfy is absent: apt-get install dicom3tools")
+    for file in files:
+        report = subprocess.run(["dciodvfy", file], capture_output=True, text=True)
+        said = report.stdout + report.stderr
+        assert kind in said and "Error" not in said, said
 
 
 def rotation(turn: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ says, is done; anything else is done again.
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -131,13 +130,6 @@ def remove_record(out: Path, case: str) -> None:
     """Forget a case: its record first, so that it never vouches for what is gone."""
     _path(out, case).unlink(missing_ok=True)
     (out / picture_name(case)).unlink(missing_ok=True)
-
-
-def remove_unchanged(out: Path, outputs: dict[str, str], but: Iterable[str] = ()) -> None:
-    """Remove outputs of an earlier record, except those named; what someone changed is kept."""
-    for file, hashed in outputs.items():
-        if file not in but and is_unchanged(out / file, hashed):
-            (out / file).unlink()
 
 
 def _path(out: Path, case: str) -> Path:

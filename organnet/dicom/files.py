@@ -10,14 +10,13 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from organnet.dicom.header import DicomFile, begins_like_dicom, one_line
+from organnet.dicom.header import HEAD, DicomFile, begins_like_dicom, is_dicom, one_line
 from organnet.errors import OrganNetError
 
 MOST_UNPACKED_BYTES = 8_000_000_000
 """Largest content of a .zip, twenty times a large CT: more is a whole archive, or a trap."""
 
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
-_HEAD = 132
 _ENCRYPTED = 1
 
 
@@ -45,14 +44,11 @@ def _in_folder(folder: Path) -> list[DicomFile]:
         folders.sort()
         for name in sorted(names):
             path = Path(place) / name
-            if path.is_file():  # neither a pipe nor a link to nowhere
-                try:
-                    with path.open("rb") as file:
-                        head = file.read(_HEAD)
-                except OSError as error:
-                    raise _no_access(path, error) from error
-                if begins_like_dicom(head):
+            try:
+                if is_dicom(path):
                     found.append(DicomFile(path, str(path)))
+            except OSError as error:
+                raise _no_access(path, error) from error
     return found
 
 
@@ -87,7 +83,7 @@ def _unpacked(path: Path, folder: Path) -> list[DicomFile]:
 
 def _is_dicom(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
     with archive.open(member) as file:
-        return begins_like_dicom(file.read(_HEAD))
+        return begins_like_dicom(file.read(HEAD))
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> DicomFile:

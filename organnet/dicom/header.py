@@ -13,6 +13,9 @@ from pydicom.valuerep import VR
 
 from organnet.errors import OrganNetError
 
+HEAD = 132
+"""Bytes by which a DICOM file is known."""
+
 
 @dataclass(frozen=True)
 class DicomFile:
@@ -36,6 +39,14 @@ def quiet_pydicom() -> Iterator[None]:
     with warnings.catch_warnings(), config.disable_value_validation():
         warnings.simplefilter("ignore")
         yield
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins like DICOM; OSError where it cannot be read."""
+    if not path.is_file():  # a pipe, or a link to nowhere
+        return False
+    with path.open("rb") as file:
+        return begins_like_dicom(file.read(HEAD))
 
 
 def begins_like_dicom(head: bytes) -> bool:

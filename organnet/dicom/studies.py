@@ -3,11 +3,8 @@
 import os
 from pathlib import Path
 
-from organnet.dicom.header import DicomFile, begins_like_dicom, read_header, text
+from organnet.dicom.header import DicomFile, is_dicom, read_header, text
 from organnet.errors import OrganNetError
-
-HEAD = 132
-"""Bytes by which a DICOM file is known."""
 
 
 def holds_one_study(folder: Path) -> bool:
@@ -30,11 +27,8 @@ def holds_one_study(folder: Path) -> bool:
 def _study(path: Path) -> str:
     """A DICOM file's study; empty where it names none, or is no such file."""
     try:
-        if not path.is_file():
+        if not is_dicom(path):
             return ""
-        with path.open("rb") as file:
-            if not begins_like_dicom(file.read(HEAD)):
-                return ""
         return text(
             read_header(DicomFile(path, str(path)), ("StudyInstanceUID",)), "StudyInstanceUID"
         )

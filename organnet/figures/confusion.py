@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 
 from organnet.datasets.case import Case
 from organnet.figures.planes import place
-from organnet.figures.style import DOUBLE_MM, is_right, new_figure, one_line, printed
-from organnet.organs import BACKGROUND, CLASSES, ORGANS, organ
+from organnet.figures.style import DOUBLE_MM, is_right, new_figure, printed
+from organnet.organs import BACKGROUND, CLASSES, ORGANS, organ, spoken
 
 CALLED = ("left", "right", "another organ", "background")
 """What a prediction can call a voxel of a paired organ."""
@@ -68,7 +68,7 @@ def left_right_confusion(counts: pd.DataFrame) -> Figure:
     side, and in how many more voxels are called the other side than the right one.
     """
     table = _summarise(counts)
-    lacking = [one_line(name) for name in PAIRED if name not in table.index]
+    lacking = [spoken(name) for name in PAIRED if name not in table.index]
     height_mm = ROW_MM * len(table)
     total_mm = HEAD_MM + height_mm + FOOT_MM
     figure = new_figure(DOUBLE_MM, total_mm, constrained=False)
@@ -114,7 +114,7 @@ def _draw_cells(axes: Axes, table: pd.DataFrame) -> None:
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.set_xticks(range(len(CALLED)), CALLED)
-    axes.set_yticks(range(len(table)), [one_line(name) for name in table.index])
+    axes.set_yticks(range(len(table)), [spoken(name) for name in table.index])
     axes.set_xlabel("called by the prediction (% of the organ's voxels)", labelpad=4)
 
 

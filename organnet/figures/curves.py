@@ -11,10 +11,9 @@ from organnet.figures.style import (
     ink,
     is_right,
     new_figure,
-    one_line,
     printed,
 )
-from organnet.organs import ORGANS
+from organnet.organs import ORGANS, spoken
 
 LOSSES = (
     ("loss", "total", "black", "-"),
@@ -51,7 +50,7 @@ def _draw_scores(axes: Axes, log: pd.DataFrame) -> None:
         values = scored[f"dsc_{organ.name}"].astype(float)
         if values.notna().any():
             line = "--" if is_right(organ.name) else "-"
-            label = one_line(organ.name)
+            label = spoken(organ.name)
             style = _points(values) | {"linewidth": 0.9, "color": ink(organ.colour)}
             axes.plot(scored["epoch"], 100 * values, line, label=label, **style)
     if len(scored):

@@ -16,8 +16,8 @@ from organnet.figures.panel import draw_scale_bar
 from organnet.figures.planes import GAP_MM, place
 from organnet.figures.scene import AZIMUTH_DEGREES
 from organnet.figures.solid import draw_solid, render
-from organnet.figures.style import DOUBLE_MM, SHORT_NAMES, new_figure, one_line, printed
-from organnet.organs import ORGANS, UNKNOWN
+from organnet.figures.style import DOUBLE_MM, SHORT_NAMES, new_figure, printed
+from organnet.organs import ORGANS, UNKNOWN, spoken
 from organnet.surfaces import Surface, mask_surface, organ_surfaces, signed_distances
 from organnet.volume import Volume
 
@@ -121,7 +121,7 @@ def _stray_note(stray: Mapping[str, Surface], labels: Volume) -> list[str]:
         for organ, box in boxes.items()
         if organ.name in stray
     }
-    names = [f"{one_line(name)}, up to {-mm.min():.0f} mm off" for name, mm in reach.items()]
+    names = [f"{spoken(name)}, up to {-mm.min():.0f} mm off" for name, mm in reach.items()]
     return [f"Found apart (dotted): {'; '.join(names)}"] if names else []
 
 
@@ -133,7 +133,7 @@ def _notes(drawn: Set[str], prediction: Volume) -> list[str]:
         "Found, not drawn: ": found - drawn,
     }
     return [
-        text + ", ".join(one_line(organ.name) for organ in ORGANS if organ.name in names)
+        text + ", ".join(spoken(organ.name) for organ in ORGANS if organ.name in names)
         for text, names in sides.items()
         if names
     ]

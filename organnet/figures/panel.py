@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from organnet.figures.style import CASING, FONT_PT, one_line
-from organnet.organs import ORGANS
+from organnet.figures.style import CASING, FONT_PT
+from organnet.organs import ORGANS, spoken
 from organnet.volume import Volume
 
 MARKS = {
@@ -178,9 +178,7 @@ def organ_legend(
     """Legend of the organs that are in the picture, and of the two kinds of line where needed."""
     shown = set(shown)
     handles: list[Patch | Line2D] = [
-        Patch(
-            facecolor=organ.colour, edgecolor="#555555", linewidth=0.4, label=one_line(organ.name)
-        )
+        Patch(facecolor=organ.colour, edgecolor="#555555", linewidth=0.4, label=spoken(organ.name))
         for organ in ORGANS
         if organ.name in shown
     ]

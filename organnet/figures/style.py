@@ -66,11 +66,6 @@ SHORT_NAMES = {
 """How an axis names an organ."""
 
 
-def one_line(name: str) -> str:
-    """How a legend names an organ."""
-    return SHORT_NAMES[name].replace("-\n", "").replace("\n", " ")
-
-
 def new_figure(width_mm: float, height_mm: float, constrained: bool = True) -> Figure:
     """An empty figure of that printed size, which belongs to no window and no global state."""
     size = (width_mm * INCHES_PER_MM, height_mm * INCHES_PER_MM)

@@ -15,11 +15,10 @@ from organnet.figures.style import (
     ink,
     is_right,
     new_figure,
-    one_line,
     plain_ticks,
     printed,
 )
-from organnet.organs import ORGANS
+from organnet.organs import ORGANS, spoken
 
 ML_TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
@@ -78,7 +77,7 @@ def volume_against_dsc(metrics: pd.DataFrame, voxel_ml: Mapping[str, float]) -> 
                 markerfacecolor="none" if is_right(organ.name) else ink(organ.colour),
                 markersize=3,
                 alpha=0.85,
-                label=one_line(organ.name),
+                label=spoken(organ.name),
             )
     axes.set_xscale("log")
     plain_ticks(axes.xaxis, ML_TICKS)

@@ -2,8 +2,7 @@
 
 import ipywidgets as widgets
 
-from organnet.figures.style import one_line
-from organnet.organs import organ
+from organnet.organs import organ, spoken
 
 _SWATCH = '<span style="background:{};border:1px solid #555;padding:0 7px">&nbsp;</span>'
 
@@ -12,7 +11,7 @@ def organ_ticks(names: list[str]) -> dict[str, widgets.Checkbox]:
     """A ticked box for each of these organs."""
     layout = widgets.Layout(width="auto", margin="0 10px 0 4px")
     return {
-        name: widgets.Checkbox(True, description=one_line(name), indent=False, layout=layout)
+        name: widgets.Checkbox(True, description=spoken(name), indent=False, layout=layout)
         for name in names
     }
 

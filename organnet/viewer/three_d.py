@@ -18,8 +18,7 @@ from jaxtyping import Float32
 from matplotlib.colors import to_rgb
 
 from organnet.datasets.case import Case
-from organnet.figures.style import one_line
-from organnet.organs import ORGANS
+from organnet.organs import ORGANS, spoken
 from organnet.surfaces import Surface, organ_surfaces
 from organnet.viewer.legend import organ_ticks, ticks_row
 from organnet.viewer.shown import for_3d, named_maps
@@ -81,7 +80,7 @@ def _viewer(ct: Volume, organs: dict[str, Surface]) -> Viewer:
     colours = [to_rgb(o.colour) for o in ORGANS if o.name in organs]
     viewer = Viewer(
         image=_itk_image(_thumbnail(ct)),
-        geometries={one_line(name): _polydata(surface) for name, surface in organs.items()},
+        geometries={spoken(name): _polydata(surface) for name, surface in organs.items()},
         geometry_colors=np.array(colours, np.float32).reshape(-1, 3),
         geometry_opacities=np.ones(len(organs), np.float32),
         cmap="Grayscale",
