@@ -212,13 +212,14 @@ def convert(
     ] = None,
 ) -> None:
     """Turn a DICOM CT and its structures into a case to train on, in PDDCA's layout."""
+    from organnet.batch.inputs import case_name
     from organnet.dicom.convert import convert as write_converted
     from organnet.dicom.ct import read_dicom_ct
     from organnet.dicom.names import read_names
 
     known = read_names(names) if names else None
     ct = read_dicom_ct(series)
-    case = name or series.resolve().name.removesuffix(".zip")
+    case = name or case_name(series)
     for note in (*ct.warnings, *write_converted(ct, rtstruct, out, case, known)):
         print(note, file=sys.stderr)
     print(out / case)

@@ -93,8 +93,9 @@ def draw_patch(case: PreparedCase, settings: PatchSettings, rng: np.random.Gener
     flip = bool(rng.random() < settings.flip_share)
     offsets_mm = sampling_offsets_mm(settings, flip, rng)
     voxels = offsets_mm / torch.tensor(case.spacing_mm) + torch.tensor(centre)
-    hu = _sample(case.ct, voxels, "bilinear", outside=AIR_HU)
-    labels = _sample(case.labels, voxels, "nearest", outside=0).to(torch.uint8)
+    box, unit = _box_and_unit_grid(voxels, case.ct.shape)
+    hu = _sample(case.ct[box], unit, "bilinear", outside=AIR_HU)
+    labels = _sample(case.labels[box], unit, "nearest", outside=0).to(torch.uint8)
     drawn = torch.from_numpy(case.drawn.copy())
     if flip:
         labels = torch.from_numpy(swap_left_right(labels.numpy()))
@@ -127,26 +128,27 @@ def _centre(
 
 
 def _sample(
-    volume: np.ndarray, voxels: Float[Tensor, "z y x 3"], mode: str, outside: int
+    part: np.ndarray, unit: Float[Tensor, "z y x 3"], mode: str, outside: int
 ) -> Float[Tensor, "z y x"]:
-    """Values of a volume at fractional voxel positions (z, y, x); `outside` beyond its faces."""
-    low, high = _bounds(voxels, volume.shape)
-    part = volume[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    """Values of a box at positions of `_box_and_unit_grid`; `outside` beyond its faces."""
     values = torch.from_numpy(part.astype(np.float32)) - outside
-    size = torch.tensor(part.shape)
-    unit = (2 * (voxels - torch.tensor(low)) + 1) / size - 1  # grid_sample's faces are -1 and 1
     sampled = torch.nn.functional.grid_sample(
-        values[None, None], unit.flip(-1)[None], mode, "zeros", align_corners=False
+        values[None, None], unit[None], mode, "zeros", align_corners=False
     )
     return sampled[0, 0] + outside
 
 
-def _bounds(
+def _box_and_unit_grid(
     voxels: Float[Tensor, "z y x 3"], shape: tuple[int, ...]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The part of a volume that holds the positions, a voxel wider; at least one voxel."""
-    flat = voxels.reshape(-1, 3)
-    first, last = flat.amin(0).floor().int().tolist(), flat.amax(0).ceil().int().tolist()
-    low = tuple(min(max(a - 1, 0), n - 1) for a, n in zip(first, shape, strict=True))
-    high = tuple(max(min(b + 2, n), a + 1) for a, b, n in zip(low, last, shape, strict=True))
-    return low, high
+) -> tuple[tuple[slice, ...], Float[Tensor, "z y x 3"]]:
+    """The part of a volume that holds fractional positions (z, y, x), and where in it they lie.
+
+    The box is a voxel wider, and one voxel at least. Positions are grid_sample's: (x, y, z), with
+    -1 and 1 for the box's faces.
+    """
+    first, last = zip(*(axis.aminmax() for axis in voxels.unbind(-1)), strict=True)
+    low = [min(max(int(a.floor()) - 1, 0), n - 1) for a, n in zip(first, shape, strict=True)]
+    high = [max(min(int(b.ceil()) + 2, n), a + 1) for a, b, n in zip(low, last, shape, strict=True)]
+    size = torch.tensor(high) - torch.tensor(low)
+    unit = (2 * (voxels - torch.tensor(low)) + 1) / size - 1
+    return tuple(slice(a, b) for a, b in zip(low, high, strict=True)), unit.flip(-1).contiguous()

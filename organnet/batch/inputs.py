@@ -146,7 +146,7 @@ def find_inputs(given: list[Path], anonymise: bool = False) -> list[Input]:
         return [Input(f"case-{n:03}", path) for n, path in enumerate(paths, start=1)]
     inputs: dict[str, Input] = {}
     for path in paths:
-        name = _case_name(path)
+        name = case_name(path)
         if name in inputs:
             raise OrganNetError(
                 f"{inputs[name].path} and {path} are both called {name}: segment them one at a time"
@@ -177,7 +177,7 @@ def _kind_of(path: Path) -> Kind | None:
     return next((kind for kind in KINDS if kind.claims(path)), None)
 
 
-def _case_name(path: Path) -> str:
+def case_name(path: Path) -> str:
     """A folder's name, or a file's without suffix; img.nrrd is called as its folder."""
     whole = Path(os.path.abspath(path))  # not resolved: a link may lead to a patient's name
     name = whole.parent.name if whole.name == IMAGE else whole.name

@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from organnet.dicom.header import HEAD, DicomFile, begins_like_dicom, is_dicom, one_line
-from organnet.errors import OrganNetError
+from organnet.dicom.header import HEAD, DicomFile, begins_like_dicom, is_dicom
+from organnet.errors import OrganNetError, one_line
 
 MOST_UNPACKED_BYTES = 8_000_000_000
 """Largest content of a .zip, twenty times a large CT: more is a whole archive, or a trap."""

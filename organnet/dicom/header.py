@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from pydicom import Dataset, config, dcmread
 from pydicom.valuerep import VR
 
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, one_line
 
 HEAD = 132
 """Bytes by which a DICOM file is known."""
@@ -139,10 +139,3 @@ def text(header: Dataset, keyword: str) -> str:
     """An element as one short line of text; empty where it is missing."""
     value = header.get(keyword)
     return "" if value is None else one_line(str(value))
-
-
-def one_line(words: str, most: int = 80) -> str:
-    """Text as it fits a one-line message: printable, single spaces, not long."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in words)
-    line = " ".join(printable.split())
-    return line if len(line) <= most else line[: most - 3] + "..."

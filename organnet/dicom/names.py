@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, one_line
 from organnet.files import read_json
 from organnet.organs import ORGAN_NAMES
 
@@ -126,7 +126,7 @@ def read_names(path: Path) -> dict[str, str]:
     for structure, name in names.items():
         if not isinstance(name, str) or name not in ORGAN_NAMES:
             raise OrganNetError(
-                f"{path} maps {one_line(structure)} to {one_line(str(name))}, which is no organ: "
+                f"{path} maps {title_of(structure)} to {title_of(str(name))}, which is no organ: "
                 f"choose one of {', '.join(ORGAN_NAMES)}"
             )
     return names
@@ -147,21 +147,20 @@ def organs_of_structures(
     for at, structure in enumerate(structures):
         organ = own.get(structure, organ_called(structure))
         if organ is None:
-            notes.append(f"{one_line(structure)} is none of the nine organs: left out")
+            notes.append(f"{title_of(structure)} is none of the nine organs: left out")
             continue
         if organ in given and structure not in own:
-            notes.append(f"{one_line(structure)} left out: the map of names has another {organ}")
+            notes.append(f"{title_of(structure)} left out: the map of names has another {organ}")
             continue
         if organ in found:
             raise OrganNetError(
-                f"structures {one_line(structures[found[organ]])} and {one_line(structure)} are "
+                f"structures {title_of(structures[found[organ]])} and {title_of(structure)} are "
                 f"both {organ}: name the one to take in a map of names"
             )
         found[organ] = at
     return found, tuple(notes)
 
 
-def one_line(text: str, most: int = 40) -> str:
-    """Text of a file as part of a message: printable, on one line, and not too long."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return (line if len(line) <= most else line[:most] + "...") or "without a name"
+def title_of(structure: str) -> str:
+    """A structure's name as part of a message."""
+    return one_line(structure, 40) or "without a name"

@@ -25,14 +25,13 @@ from pydicom.uid import (
 from organnet.dicom.header import (
     DicomFile,
     numbers,
-    one_line,
     quiet_pydicom,
     read_with_pixels,
     text,
     unreadable,
     whole_number,
 )
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, one_line
 from organnet.volume import AIR_HU, without_itk_log
 
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)

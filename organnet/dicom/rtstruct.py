@@ -30,7 +30,7 @@ from organnet.dicom.derived import (
     without_header_warnings,
 )
 from organnet.dicom.images import CTImage, DicomCT
-from organnet.dicom.names import TG263, one_line, organs_of_structures
+from organnet.dicom.names import TG263, organs_of_structures
 from organnet.dicom.places import (
     heights_mm,
     image_heights_mm,
@@ -40,7 +40,7 @@ from organnet.dicom.places import (
     to_pixels,
 )
 from organnet.dicom.structures import Contour, Structure, read_structures
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, one_line
 from organnet.volume import Volume
 
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"

@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import RTStructureSetStorage
 
-from organnet.dicom.names import one_line
+from organnet.dicom.names import title_of
 from organnet.errors import OrganNetError
 
 FARTHEST_MM = 1e6
@@ -36,7 +36,7 @@ class Structure:
     @property
     def title(self) -> str:
         """Its name as part of a message."""
-        return one_line(self.name)
+        return title_of(self.name)
 
 
 def read_structures(path: Path) -> list[Structure]:

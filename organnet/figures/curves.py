@@ -30,8 +30,8 @@ def learning_curves(log: pd.DataFrame) -> Figure:
     Args:
         log: log.csv of a run, one row per epoch; scores are NaN where none were taken.
     """
-    figure = new_figure(DOUBLE_MM, 68.0)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.05))
+    figure = new_figure(DOUBLE_MM, 74.0)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.05), sharex=True)
     for column, name, colour, line in LOSSES:
         left.plot(log["epoch"], log[column], line, color=colour, label=name, **_points(log[column]))
     left.set(title="a   Training loss", xlabel="epoch", ylabel="loss", ylim=(0, None))
@@ -40,7 +40,8 @@ def learning_curves(log: pd.DataFrame) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
         _mark_drops(axes, log)
-    left.legend(loc="upper right")
+    # Below the axes: in a short run the lines are flat and reach the upper right.
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     return figure
 
 
