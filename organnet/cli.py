@@ -114,7 +114,7 @@ def inference(
 
     failed = segment(inputs, weights, out, deep, formats, anonymise)
     if failed:
-        raise RunError(f"{failed} of the cases failed, see above: mend them and run again")
+        raise RunError(f"{failed} of the cases failed, see above: mend them and run it again")
 
 
 @app.command()
@@ -212,7 +212,7 @@ def convert(
     ] = None,
 ) -> None:
     """Turn a DICOM CT and its structures into a case to train on, in PDDCA's layout."""
-    from organnet.batch.inputs import case_name
+    from organnet.batch.finding import case_name
     from organnet.dicom.convert import convert as write_converted
     from organnet.dicom.ct import read_dicom_ct
     from organnet.dicom.names import read_names

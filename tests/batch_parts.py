@@ -3,6 +3,8 @@
 import os
 import signal
 import struct
+import tempfile
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +27,7 @@ def load_stand_in() -> Segment:
 def stand_in(given: Input, folder: Path) -> Answer:
     from organnet.volume import write_volume
 
-    ct = given.kind.read(given.path).ct
+    ct = given.read().ct
     labels = ct.with_array((ct.array > 0).astype(np.uint8))
     write_volume(labels, folder / f"{given.name}.nrrd")
     picture = folder / picture_name(given.name)
@@ -44,12 +46,16 @@ def load_mortal() -> Segment:
 
 
 def mortal(given: Input, folder: Path) -> Answer:
+    if "unpacking" in given.name:
+        (Path(tempfile.gettempdir()) / "unpacked").mkdir()
     if "killed" in given.name:
         os.kill(os.getpid(), signal.SIGKILL)
     if "crashed" in given.name:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "left" in given.name:
         os._exit(3)
+    if "sleeping" in given.name:
+        time.sleep(60)
     if "memory" in given.name:
         raise MemoryError
     if "bug" in given.name:
@@ -59,6 +65,10 @@ def mortal(given: Input, folder: Path) -> Answer:
 
 def load_refusing() -> Segment:
     raise OrganNetError("no weights today: come tomorrow")
+
+
+def load_faulty() -> Segment:
+    return 1 // 0
 
 
 def tiny_png() -> bytes:

@@ -17,6 +17,7 @@ from batch_parts import (
     BREAKING,
     HOW,
     contents,
+    load_faulty,
     load_mortal,
     load_refusing,
     load_stand_in,
@@ -24,13 +25,14 @@ from batch_parts import (
     write_tiny,
 )
 
-from organnet.batch.books import STAGE, UNFINISHED, open_books
-from organnet.batch.inputs import Input, find_inputs
+from organnet.batch.books import STAGE, UNFINISHED, numbers_given, open_books
+from organnet.batch.finding import find_inputs, numbered
+from organnet.batch.inputs import Input
 from organnet.batch.record import read_record
 from organnet.batch.report import REPORT
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, RunError
 from organnet.files import read_json
 
 TESTS = Path(__file__).parent
@@ -39,10 +41,10 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from batch_parts import HOW, load_stand_in
-from organnet.batch.inputs import find_inputs
+from organnet.batch.finding import find_inputs
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
-run_batch(find_inputs([Path(sys.argv[2])]), Worker(load_stand_in), Path(sys.argv[3]), HOW)
+run_batch(find_inputs([Path(sys.argv[2])]).inputs, Worker(load_stand_in), Path(sys.argv[3]), HOW)
 """
 
 
@@ -63,8 +65,10 @@ def worker() -> Iterator[Worker]:
 
 
 def run(folder: Path, out: Path, worker: Worker, how=HOW, anonymise=False) -> int:
-    how = replace(how, anonymise=anonymise)
-    return run_batch(find_inputs([folder / "*"], anonymise), worker, out, how)
+    inputs = find_inputs([folder / "*"]).inputs
+    if anonymise:
+        inputs = numbered(inputs, numbers_given(out))
+    return run_batch(inputs, worker, out, replace(how, anonymise=anonymise))
 
 
 def statuses(out: Path) -> list[str]:
@@ -105,7 +109,9 @@ def test_a_worker_that_dies_fails_its_own_case_alone(tmp_path: Path, capfd) -> N
         "left": "the process that segmented it ended with code 3",
     }
     assert "not enough memory" in read_record(out, "memory").message
-    assert "unexpected ValueError (first line)" in read_record(out, "bug").message
+    assert (
+        "unexpected ValueError (first line second line): please" in read_record(out, "bug").message
+    )
     assert sorted(path.stem for path in out.glob("*.nrrd")) == ["a", "b", "c"]
     mortal.close()
     assert "Traceback" not in capfd.readouterr().err
@@ -138,10 +144,40 @@ def test_without_weights_nothing_is_done(scans: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_worker_that_cannot_begin_says_why_in_one_line(
+    scans: Path, tmp_path: Path, capfd
+) -> None:
+    with pytest.raises(
+        OrganNetError, match=r"^unexpected ZeroDivisionError \(.*zero\): please report"
+    ):
+        run(scans, tmp_path, Worker(load_faulty))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_scan_that_never_ends_is_given_up(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("organnet.batch.worker.LONGEST_S", 1.0)
+    worker = Worker(load_mortal)
+    answer = worker.segment(Input("sleeping", scans / "scan0.nrrd"), tmp_path)
+    assert "was given up" in answer.message
+    assert worker.segment(Input("a", scans / "scan0.nrrd"), tmp_path).message == ""
+    worker.close()
+
+
+def test_what_a_dying_worker_unpacked_goes_with_the_stage(scans: Path, tmp_path: Path) -> None:
+    worker = Worker(load_mortal)
+    given = Input("unpacking-killed", scans / "scan0.nrrd")
+    with open_books(tmp_path, HOW, [given]) as books:
+        assert "was ended (killed)" in worker.segment(given, books.stage).message
+        assert [path.name for path in books.stage.iterdir()] == ["unpacked"]
+    assert not list(tmp_path.iterdir())
+
+
 def test_where_all_fail_nothing_is_done(tmp_path: Path, worker: Worker) -> None:
     for name in ("empty", "text"):
         BREAKING[name](write_tiny(tmp_path / "scans" / f"{name}.nrrd"))
-    with pytest.raises(OrganNetError, match="none of the 2 cases"):
+    with pytest.raises(RunError, match="none of the 2 cases"):
         run(tmp_path / "scans", tmp_path / "out", worker)
     assert statuses(tmp_path / "out") == ["failed", "failed"]
 
@@ -172,14 +208,74 @@ def test_what_changed_is_done_again(scans: Path, tmp_path: Path, worker: Worker)
     run(folder, out, worker)
     write_tiny(folder / "scan0.nrrd", 99)
     (out / "scan1.nrrd").unlink()
-    (out / "scan2.nrrd").write_bytes(b"edited")
     (out / "records" / "scan3.png").write_bytes(b"edited")
     (out / "records" / "scan4.json").write_text("{")
+    (out / "scan4.nrrd").unlink()
     run(folder, out, worker)
-    assert statuses(out) == ["done"] * 5 + ["done before"]
+    assert statuses(out) == ["done", "done", "done before", "done", "done", "done before"]
     fresh = tmp_path / "fresh"
     run(folder, fresh, worker)
     assert contents(out) == contents(fresh)
+
+
+def test_what_a_person_corrected_is_kept(
+    scans: Path, tmp_path: Path, capfd, worker: Worker
+) -> None:
+    run(scans, tmp_path, worker)
+    corrected = tmp_path / "scan2.nrrd"
+    corrected.write_bytes(b"corrected")
+    assert run(scans, tmp_path, Worker(load_refusing)) == 0  # nothing is to do
+    assert f"{corrected} was changed since, and is kept" in capfd.readouterr().out
+    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 1
+    assert f"{corrected} would be replaced" in capfd.readouterr().err
+    assert corrected.read_bytes() == b"corrected"
+    assert statuses(tmp_path) == ["done", "done", "done before", "done", "done", "done"]
+    corrected.rename(tmp_path / "mine.nrrd")
+    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 0
+
+
+def test_what_was_there_before_is_not_replaced(scans: Path, tmp_path: Path, worker: Worker) -> None:
+    drawing = tmp_path / "scan0.nrrd"
+    drawing.write_bytes(b"a drawing")
+    assert run(scans, tmp_path, worker) == 1
+    assert drawing.read_bytes() == b"a drawing"
+    assert len(manifest(tmp_path)) == 5
+
+
+def test_results_of_another_scan_of_that_name_stay(tmp_path: Path, capfd, worker: Worker) -> None:
+    out = tmp_path / "out"
+    for number, patient in enumerate("AB"):
+        write_tiny(tmp_path / patient / "ct.nrrd", number)
+    first, second = (find_inputs([tmp_path / patient]).inputs for patient in "AB")
+    assert run_batch(first, worker, out, HOW) == 0
+    before = contents(out)
+    with pytest.raises(OrganNetError, match=r"results called ct of .*A/ct\.nrrd"):
+        run_batch(second, worker, out, HOW)
+    assert contents(out) == before
+    moved = (tmp_path / "A").rename(tmp_path / "moved")
+    assert run_batch(find_inputs([moved]).inputs, Worker(load_refusing), out, HOW) == 0
+
+
+def test_an_only_input_that_fails_now_takes_its_old_result_away(
+    tmp_path: Path, worker: Worker
+) -> None:
+    scan, out = write_tiny(tmp_path / "scans" / "one.nrrd"), tmp_path / "out"
+    run(scan.parent, out, worker)
+    BREAKING["text"](scan)
+    with pytest.raises(OrganNetError, match=r"one\.nrrd"):
+        run(scan.parent, out, worker)
+    assert statuses(out) == ["failed"] and not (out / "one.nrrd").exists()
+
+
+def test_a_picture_that_is_gone_is_drawn_again(scans: Path, tmp_path: Path, worker: Worker) -> None:
+    inputs = find_inputs([scans / "*"]).inputs
+    run_batch(inputs, worker, tmp_path, HOW)
+    (tmp_path / "records" / "scan0.png").unlink()
+    run_batch(inputs[1:], worker, tmp_path, HOW)  # not asked for scan0: the report does without
+    assert [row["outputs"] for row in manifest(tmp_path)] == [f"scan{n}.nrrd" for n in range(1, 6)]
+    (tmp_path / "scan0.nrrd").unlink()
+    run_batch(inputs, worker, tmp_path, HOW)
+    assert statuses(tmp_path) == ["done"] + ["done before"] * 5
 
 
 @pytest.mark.parametrize(
@@ -255,7 +351,7 @@ def test_killed_at_any_time_and_run_again_it_ends_the_same(scans: Path, tmp_path
 def test_a_run_that_goes_on_knows_what_was_done_before_it_began(
     scans: Path, tmp_path: Path, worker: Worker
 ) -> None:
-    inputs = find_inputs([scans / "*"])
+    inputs = find_inputs([scans / "*"]).inputs
     run_batch(inputs[:2], worker, tmp_path, HOW)
     with open_books(tmp_path, HOW, inputs) as books:
         for given in inputs[2:4]:
@@ -284,7 +380,7 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(
 def test_a_second_run_in_the_same_folder_is_refused(
     scans: Path, tmp_path: Path, worker: Worker
 ) -> None:
-    inputs = find_inputs([scans / "*"])
+    inputs = find_inputs([scans / "*"]).inputs
     with (
         open_books(tmp_path, HOW, inputs),
         pytest.raises(OrganNetError, match="another run"),
@@ -304,7 +400,9 @@ def test_a_failure_that_is_no_longer_asked_for_is_forgotten(tmp_path: Path, work
     assert [row["outputs"] for row in manifest(out)] == ["scan0.nrrd", "scan2.nrrd"]
 
 
-def test_anonymous_outputs_say_nothing_of_the_paths(tmp_path: Path, worker: Worker) -> None:
+def test_anonymous_outputs_and_messages_say_nothing_of_the_paths(
+    tmp_path: Path, capfd, worker: Worker
+) -> None:
     folder = tmp_path / "Mustermann"
     for number in range(3):
         write_tiny(folder / f"Erika{number}.nrrd", number)
@@ -312,6 +410,7 @@ def test_anonymous_outputs_say_nothing_of_the_paths(tmp_path: Path, worker: Work
     out = tmp_path / "out"
     assert run(folder, out, worker, anonymise=True) == 1
     assert sorted(path.name for path in out.glob("*.nrrd")) == ["case-001.nrrd", "case-003.nrrd"]
+    assert not re.search("Mustermann|Erika", "".join(capfd.readouterr()))
     for path in out.rglob("*"):
         said = path.name if path.is_dir() else path.name + path.read_bytes().decode("latin-1")
         assert not re.search("Mustermann|Erika", said), path
@@ -319,3 +418,25 @@ def test_anonymous_outputs_say_nothing_of_the_paths(tmp_path: Path, worker: Work
     assert run(folder, tmp_path / "named", worker) == 1
     with pytest.raises(OrganNetError, match="choose another --out for --anonymise"):
         run(folder, tmp_path / "named", worker, anonymise=True)
+
+
+def test_anonymous_cases_keep_their_numbers(tmp_path: Path, worker: Worker) -> None:
+    folder, out = tmp_path / "scans", tmp_path / "out"
+    for number in (1, 2):
+        write_tiny(folder / f"scan{number}.nrrd", number)
+    run(folder, out, worker, anonymise=True)
+    numbers = {row["input"]: row["outputs"] for row in manifest(out)}
+    write_tiny(folder / "scan0.nrrd", 0)  # the first in order
+    run(folder, out, worker, anonymise=True)
+    assert statuses(out) == ["done before", "done before", "done"]
+    assert numbers.items() <= {row["input"]: row["outputs"] for row in manifest(out)}.items()
+
+
+def test_a_scan_without_a_name_is_read_by_its_suffix(tmp_path: Path, worker: Worker) -> None:
+    for number, suffix in enumerate((".nii.gz", ".MHA", ".nrrd")):
+        write_tiny(tmp_path / "scans" / f"scan{number}{suffix.lower()}").rename(
+            tmp_path / "scans" / f"scan{number}{suffix}"
+        )
+    write_tiny(tmp_path / "scans" / "case" / "img.nrrd")
+    assert run(tmp_path / "scans", tmp_path / "out", worker, anonymise=True) == 0
+    assert statuses(tmp_path / "out") == ["done"] * 4

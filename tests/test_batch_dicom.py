@@ -9,7 +9,7 @@ import pytest
 from batch_parts import manifest
 from dicom_parts import ct_series, write_images
 
-from organnet.batch.inputs import find_inputs
+from organnet.batch.finding import find_inputs
 from organnet.batch.run import segment
 from organnet.cli import app
 from organnet.datasets import pddca
@@ -57,9 +57,9 @@ def segmented(smoke_run: Run, studies: Path, tmp_path_factory: pytest.TempPathFa
 
 
 def test_a_folder_of_patients_is_a_case_for_each(studies: Path) -> None:
-    assert [given.name for given in find_inputs([studies])] == ["A", "B"]
+    assert [given.name for given in find_inputs([studies]).inputs] == ["A", "B"]
     assert not holds_one_study(studies) and holds_one_study(studies / "A")
-    assert [given.name for given in find_inputs([studies / "A"])] == ["A"]
+    assert [given.name for given in find_inputs([studies / "A"]).inputs] == ["A"]
 
 
 def test_every_format_is_written_and_the_localizer_named(segmented: Path) -> None:

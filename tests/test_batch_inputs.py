@@ -1,14 +1,14 @@
 """Which scans a user means, what is written of them, and files with a few bytes changed."""
 
+import os
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from batch_parts import HOW, write_tiny
+from batch_parts import write_tiny
 
-from organnet.batch.books import open_books
+from organnet.batch.finding import Found, find_inputs, numbered
 from organnet.batch.formats import (
     FORMATS,
     Format,
@@ -18,11 +18,9 @@ from organnet.batch.formats import (
     files_of,
     why_not,
 )
-from organnet.batch.inputs import Input, Scan, find_inputs
-from organnet.batch.worker import Answer
+from organnet.batch.inputs import Input, Scan, kind_of
 from organnet.datasets import pddca
 from organnet.errors import OrganNetError
-from organnet.files import sha256
 from organnet.inference import Prediction
 from organnet.volume import Volume, read_ct, read_volume, same_grid
 
@@ -42,7 +40,13 @@ def root(tmp_path: Path) -> Path:
 
 
 def names(*given: Path) -> list[str]:
-    return [scan.name for scan in find_inputs(list(given))]
+    found = find_inputs(list(given))
+    assert not any(scan.fault for scan in found.inputs)
+    return [scan.name for scan in found.inputs]
+
+
+def faults(found: Found) -> dict[str, str]:
+    return {scan.name: scan.fault for scan in found.inputs if scan.fault}
 
 
 def test_every_way_to_name_scans(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,27 +70,98 @@ def test_links_are_called_as_they_are_named(root: Path) -> None:
     assert names(link) == ["trial-7"]
 
 
-def test_what_names_no_scan_is_refused(root: Path) -> None:
-    for given, why in (
-        (root / "*.dat", "matches no file"),
-        (root / "cases" / "notes", "no cases"),
-        (root / "cases" / "A" / "..", None),
-    ):
-        if why is None:
-            assert names(given) == ["A", "B"]
-        else:
-            with pytest.raises(OrganNetError, match=why):
-                names(given)
-    with pytest.raises(OrganNetError, match="both called A"):
-        names(root / "cases", write_tiny(root / "A.nrrd"))
-    with pytest.raises(OrganNetError, match="without the dot"):
-        names(write_tiny(root / ".scan.nrrd"))
+def test_a_pattern_without_a_match_is_refused(root: Path) -> None:
+    with pytest.raises(OrganNetError, match="matches no file"):
+        find_inputs([root / "*.dat"])
 
 
-def test_anonymous_cases_are_numbered_and_may_share_a_name(root: Path) -> None:
-    twice = find_inputs([root / "cases", root / "cases" / "A"], anonymise=True)
-    assert [scan.name for scan in twice] == ["case-001", "case-002", "case-003"]
-    assert twice[0].sha256() == twice[2].sha256() == sha256(root / "cases" / "A" / "img.nrrd")
+def test_nothing_below_a_folder_is_lost(root: Path) -> None:
+    """Case folders, files and archives to any depth; what holds no CT is named."""
+    (root / "f.zip").write_bytes(b"")
+    write_tiny(root / "deep" / "deeper" / "g.nrrd")
+    (root / "notes.txt").write_text("no CT")
+    found = find_inputs([root])
+    assert [scan.name for scan in found.inputs] == ["c", "A", "B", "d", "g", "e", "f"]
+    assert found.passed_over == [root / "cases" / "notes"]
+    assert names(root / "cases" / "A" / "..") == ["A", "B"]
+
+
+def test_what_is_given_and_no_ct_fails_by_itself(root: Path) -> None:
+    (root / "cases" / "notes" / "letter.pdf").write_bytes(b"%PDF")
+    found = find_inputs([root / "cases" / "*"])
+    assert [scan.name for scan in found.inputs] == ["A", "B", "notes"]
+    assert list(faults(found)) == ["notes"] and "holds no CT" in faults(found)["notes"]
+    with pytest.raises(OrganNetError, match=r"notes holds no CT.*: name one"):
+        found.inputs[-1].sha256()
+
+
+def test_outputs_below_an_input_are_no_inputs(root: Path) -> None:
+    write_tiny(root / "out" / "A.nrrd")
+    below = find_inputs([root], root / "out").inputs
+    assert below and not any(scan.path.is_relative_to(root / "out") for scan in below)
+    assert not find_inputs([root / "out" / "*"], root / "out").inputs
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (".scan.nrrd", "without the dot"),
+        ("n" * 230 + ".nrrd", "more than 200 bytes"),
+        (os.fsdecode(b"M\xfcller.nrrd"), "UTF-8"),
+    ],
+)
+def test_an_odd_name_fails_by_itself(name: str, why: str, root: Path) -> None:
+    write_tiny(root / "plain.nrrd").rename(root / name)
+    found = find_inputs([root / name, root / "c.nrrd"])
+    assert [bool(scan.fault) for scan in found.inputs] == [True, False]
+    assert why in found.inputs[0].fault
+    for scan in found.inputs:
+        f"{scan.name} {scan.path} {scan.fault}".encode()  # can be written into the books
+        assert 0 < len(scan.name.encode()) < 100
+
+
+def test_a_folder_that_may_not_be_read_fails_by_itself(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from organnet.batch import finding
+
+    def closed(path: Path) -> str | None:
+        if path.name == "B":
+            raise PermissionError(13, "Permission denied")
+        return kind_of(path)
+
+    monkeypatch.setattr(finding, "kind_of", closed)
+    assert faults(find_inputs([root / "cases"])) == {
+        "B": "cannot be read (Permission denied): check its permissions"
+    }
+
+
+def test_cases_that_would_be_called_alike_are_told_apart(root: Path) -> None:
+    for place in ("P1/CT", "P2/CT", "P2/ct"):
+        write_tiny(root / "study" / place / "img.nrrd")
+    write_tiny(root / "A.nrrd")
+    assert names(root / "cases", root / "study", root / "A.nrrd") == [
+        *("cases_A", "B", "P1_CT", "root_study_P2_CT_4", "root_study_P2_ct_5", "root_A")
+    ]
+    assert names(root / "c.nrrd", root / "c.nrrd") == ["c"]
+
+
+def test_anonymous_cases_are_numbered(root: Path) -> None:
+    inputs = find_inputs([root / "cases", root / "c.nrrd"]).inputs
+    assert [scan.name for scan in numbered(inputs, {})] == ["case-001", "case-002", "case-003"]
+    known = {inputs[2].sha256(): ["case-002"]}
+    write_tiny(root / "cases" / "A" / "img.nrrd", 5)
+    assert len({scan.sha256() for scan in inputs}) == 2  # B and c have the same bytes
+    again = numbered(inputs, known)
+    assert [scan.name for scan in again] == ["case-001", "case-002", "case-003"]
+    assert [scan.sha256() for scan in again] == [scan.sha256() for scan in inputs]
+
+
+def test_messages_of_anonymous_cases_have_no_path(tmp_path: Path) -> None:
+    gone = numbered([Input("Erika", tmp_path / "Mustermann" / "Erika.nrrd")], {})[0]
+    with pytest.raises(OrganNetError, match=r"^case-001 does not exist: check the path$"):
+        gone.sha256()
+    assert why_not(gone, ("rtstruct",)).startswith("case-001 is no DICOM")
 
 
 @pytest.fixture
@@ -147,12 +222,13 @@ def test_no_input_is_overwritten(
 ) -> None:
     write_tiny(root / "c_entropy.nrrd")
     with pytest.raises(OrganNetError, match=why):
-        check_places(find_inputs([root / given]), formats, root / out)
+        check_places(find_inputs([root / given]).inputs, formats, root / out)
 
 
 def test_an_output_beside_its_input_is_fine(root: Path) -> None:
-    check_places(find_inputs([root / "c.nrrd"]), ("nifti",), root)
-    check_places(find_inputs([root / "cases" / "A"]), ("masks",), root / "cases" / "A" / "out")
+    check_places(find_inputs([root / "c.nrrd"]).inputs, ("nifti",), root)
+    inputs = find_inputs([root / "cases" / "A"]).inputs
+    check_places(inputs, ("masks",), root / "cases" / "A" / "out")
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha"])
@@ -177,12 +253,3 @@ def test_damaged_files_give_a_volume_or_one_line(suffix: str, tmp_path: Path) ->
             assert str(path) in str(error) and len(str(error).splitlines()) == 1
             refused += 1
     assert refused > 10
-
-
-def test_messages_are_kept_without_the_names_of_what_was_read(tmp_path: Path) -> None:
-    path = tmp_path / "Mustermann" / "Erika.nrrd"
-    given = Input("case-001", write_tiny(path))
-    with open_books(tmp_path / "out", replace(HOW, anonymise=True), [given]) as books:
-        books.keep(given, "", Answer(f"{path} is no CT\nand Erika.nrrd neither: mend it"))
-    text = (tmp_path / "out" / "records" / "case-001.json").read_text()
-    assert "case-001 is no CT and case-001 neither: mend it" in text

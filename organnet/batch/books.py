@@ -4,20 +4,20 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from organnet.batch.formats import files_of
-from organnet.batch.inputs import Input
+from organnet.batch.inputs import ZIP, Input
 from organnet.batch.manifest import MANIFEST, write_manifest
 from organnet.batch.record import (
     DONE,
     FAILED,
     RECORDS,
+    STOPPED,
     How,
     Measured,
     Record,
@@ -32,11 +32,14 @@ from organnet.batch.report import REPORT, write_report
 from organnet.batch.worker import Answer
 from organnet.errors import OrganNetError
 from organnet.files import make_folder, move, read_json, sha256, write_json
+from organnet.layout import IMAGE_FORMATS
 
 UNFINISHED = "unfinished.json"
 """There until a run is at its end; says which cases earlier runs had done before it began."""
 STAGE = ".organnet-work-"
 """The worker writes into such a folder; whole cases are moved from there to their places."""
+LINKS = "inputs"
+"""Folder on the stage for links to inputs that are not to be named."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,68 @@ class Books:
         record = read_record(self.out, given.name)
         return record is not None and record.holds(self.out, input_sha256, self.how)
 
+    def edited(self, given: Input) -> list[Path]:
+        """Outputs of an input that is done which a person has changed since."""
+        return read_record(self.out, given.name).edited(self.out)
+
+    def has_record(self, given: Input) -> bool:
+        """Whether a case of this name was worked on before."""
+        return read_record(self.out, given.name) is not None
+
+    def in_the_way(self, given: Input, input_sha256: str) -> str | None:
+        """Why this input's outputs cannot be put in their places; None where they can.
+
+        What another scan or a person has put there is not replaced.
+        """
+        old = read_record(self.out, given.name)
+        if old is not None and not old.is_of(given, input_sha256):
+            return (
+                f"{self.out} has results called {given.name} of {old.input}: "
+                "choose another --out, or remove them"
+            )
+        known = old.outputs if old else {}
+        for name in files_of(given.name, self.how.formats):
+            path = self.out / name
+            if path.exists() and not is_unchanged(path, known.get(name, "")):
+                return (
+                    f"{path} would be replaced, and it is not as organnet left it: "
+                    "move it, or choose another --out"
+                )
+        return None
+
+    def as_read(self, given: Input) -> Input:
+        """The input as its reader is to have it: where its path may not be named, by a link.
+
+        Whatever a message then says of its path, the case's name is all that it can say.
+        Raises OrganNetError where there can be no links.
+        """
+        if given.names_path:
+            return given
+        link = self.stage / LINKS / f"{given.name}{_suffix(given.path)}"
+        try:
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(given.path.absolute())
+        except OSError as error:
+            raise OrganNetError(
+                f"{given.name} cannot be read without its name ({error.strerror}): "
+                "choose an --out on a disk that can hold links"
+            ) from error
+        return replace(given, path=link)
+
     def keep(self, given: Input, input_sha256: str, answer: Answer) -> None:
-        """Move what was written for a case to its place; its record last, then the manifest."""
+        """Move what was written for a case to its place; that it is done is noted last.
+
+        Killed at any time, the record there knows every file of ours that lies there.
+        """
         record = self._record(given, input_sha256, answer)
         self.done_before.discard(given.name)
         note = {"run": self.run, "done_before": sorted(self.done_before)}
         write_json(self.out / UNFINISHED, note)
-        self._remove_stale(record)
-        names = [*record.outputs, picture_name(given.name)] if record.status == DONE else []
-        for name in names:
-            move(self.stage / name, self.out / name)
+        self._remove_old(given.name)
+        if record.status == DONE:
+            write_record(self.out, replace(record, status=FAILED, message=STOPPED))
+            for name in (*record.outputs, picture_name(given.name)):
+                move(self.stage / name, self.out / name)
         write_record(self.out, record)
         write_manifest(self.out, read_records(self.out), self.done_before)
 
@@ -84,52 +139,41 @@ class Books:
         (self.out / UNFINISHED).unlink(missing_ok=True)
 
     def one_line(self, text: str) -> str:
-        """A message in one line, with the files' own places for those on the worker's stage."""
+        """A message in one line, with the places that its reader knows for those on the stage."""
+        text = text.replace(f"{self.stage / LINKS}{os.sep}", "")
         return " ".join(text.replace(str(self.stage), str(self.out)).split())
-
-    def _told(self, text: str, given: Input) -> str:
-        """A message as the books have it: where inputs are not to be named, without their names."""
-        text = self.one_line(text)
-        if self.how.anonymise:
-            paths = [given.path, *given.kind.files(given.path)]
-            names = {name for p in paths for name in (str(p), str(p.absolute()), p.name) if name}
-            for name in sorted(names, key=len, reverse=True):
-                text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", given.name, text)
-        return text
 
     def _record(self, given: Input, input_sha256: str, answer: Answer) -> Record:
         return Record(
             case=given.name,
             status=FAILED if answer.message else DONE,
-            message=self._told(answer.message, given),
-            input=None if self.how.anonymise else str(given.path),
+            message=self.one_line(answer.message),
+            input=str(given.path) if given.names_path else None,
             input_sha256=input_sha256,
             how=self.how,
             how_sha256=self.how.sha256(),
             outputs={name: sha256(self.stage / name) for name in answer.outputs},
             picture_sha256="" if answer.message else sha256(self.stage / picture_name(given.name)),
-            warnings=tuple(self._told(warning, given) for warning in answer.warnings),
+            warnings=tuple(map(self.one_line, answer.warnings)),
             volumes_ml={name: round(ml, 3) for name, ml in answer.volumes_ml.items()},
             measured=Measured(answer.seconds, answer.peak_memory_mb),
         )
 
-    def _remove_stale(self, record: Record) -> None:
-        """Outputs of the record before that are not written again; the old picture and record.
+    def _remove_old(self, case: str) -> None:
+        """Remove the outputs that the case's record knows, but those that a person has changed."""
+        old = read_record(self.out, case)
+        for name, hashed in old.outputs.items() if old else ():
+            if is_unchanged(self.out / name, hashed):
+                _remove(self.out, name)
 
-        A file of it that someone has changed is kept. Files that this run's formats would have
-        written, had there been something to write, go too: an entropy map of other weights.
-        """
-        old = read_record(self.out, record.case)
-        stale = {
-            name
-            for name, hashed in (old.outputs.items() if old else ())
-            if is_unchanged(self.out / name, hashed)
-        }
-        if record.status == DONE:
-            stale |= set(files_of(record.case, self.how.formats))
-        remove_record(self.out, record.case)
-        for name in stale - record.outputs.keys():
-            _remove(self.out, name)
+
+def numbers_given(out: Path) -> dict[str, list[str]]:
+    """The names of the cases in an output folder that names no inputs, by their inputs' SHA-256."""
+    names: dict[str, list[str]] = {}
+    for record in read_records(out):
+        if record.input is None:
+            names.setdefault(record.input_sha256, []).append(record.case)
+    return names
 
 
 @contextlib.contextmanager
@@ -159,8 +203,7 @@ def _records_to_keep(out: Path, names: set[str]) -> list[Record]:
     """The records in a folder, after those were removed that say nothing any more."""
     kept = []
     for record in read_records(out):
-        is_whole = record.status == DONE and all((out / name).exists() for name in record.outputs)
-        if record.case in names or is_whole:
+        if record.case in names or (record.status == DONE and record.is_whole(out)):
             kept.append(record)
         else:
             remove_record(out, record.case)
@@ -225,3 +268,10 @@ def _remove(out: Path, name: str) -> None:
             break
         with contextlib.suppress(OSError):
             folder.rmdir()
+
+
+def _suffix(path: Path) -> str:
+    """What tells an image file's or an archive's format; it names nobody."""
+    known = (ZIP, *IMAGE_FORMATS)
+    suffixes = [suffix for suffix in known if path.name.lower().endswith(suffix)]
+    return "" if path.is_dir() or not suffixes else max(suffixes, key=len)

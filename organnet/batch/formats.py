@@ -125,10 +125,10 @@ def files_of(case: str, formats: tuple[str, ...]) -> list[str]:
 def why_not(given: Input, formats: tuple[str, ...]) -> str | None:
     """Why an input cannot be written in one of these formats; None where it can."""
     needy = [name for name in formats if FORMATS[name].needs_dicom]
-    if not needy or given.kind.is_dicom:
+    if not needy or given.is_dicom:
         return None
     return (
-        f"{given.path} is no DICOM series, which format {needy[0]} refers to: "
+        f"{given.title} is no DICOM series, which format {needy[0]} refers to: "
         f"give the folder of its DICOM images, or another --format"
     )
 
@@ -136,12 +136,16 @@ def why_not(given: Input, formats: tuple[str, ...]) -> str | None:
 def check_places(inputs: list[Input], formats: tuple[str, ...], out: Path) -> None:
     """Raise OrganNetError where an output would replace an input, a drawing beside it, or another.
 
-    A case folder's structures are left alone: they may be a person's drawing.
+    A case folder's structures are left alone: they may be a person's drawing. A DICOM folder is
+    left as it is: what lies in it, is read as part of it.
     """
     writer: dict[str, Input] = {}
-    theirs = {path.resolve() for given in inputs for path in given.kind.files(given.path)}
+    inputs = [given for given in inputs if not given.fault]
+    theirs = {path.resolve() for given in inputs for path in given.files()}
     drawings = {(given.path / STRUCTURES).resolve() for given in inputs}
     for given in inputs:
+        if given.is_dicom and out.resolve().is_relative_to(given.path.resolve()):
+            raise OrganNetError(f"{out} lies within {given.title}: use another --out")
         for file in files_of(given.name, formats):
             path = (out / file).resolve()
             if path in theirs or path.parent in drawings:
@@ -151,6 +155,6 @@ def check_places(inputs: list[Input], formats: tuple[str, ...], out: Path) -> No
             other = writer.setdefault(file, given)
             if other is not given:
                 raise OrganNetError(
-                    f"{other.path} and {given.path} would both be written to {out / file}: "
-                    "segment them one at a time"
+                    f"{other.title} and {given.title} would both be written to {out / file}: "
+                    "rename one, or segment them into two folders"
                 )

@@ -3,23 +3,20 @@
 A new kind is a row of KINDS. Nothing heavy is imported before an image is read.
 """
 
-import glob
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from organnet.errors import OrganNetError
-from organnet.files import sha256, subfolders
-from organnet.layout import IMAGE, image_stem
+from organnet.files import sha256
+from organnet.layout import IMAGE, IMAGE_FORMATS
 
 if TYPE_CHECKING:
     from organnet.dicom.images import DicomCT
     from organnet.volume import Volume
 
-WILDCARDS = "*?["
 ZIP = ".zip"
 
 
@@ -61,19 +58,31 @@ def _read_image(path: Path) -> Scan:
     return Scan(read_ct(path))
 
 
-def _is_zip(path: Path) -> bool:
+def is_zip(path: Path) -> bool:
+    """Whether a path is called like an archive."""
     return path.suffix.lower() == ZIP and not path.is_dir()
 
 
+def is_image(path: Path) -> bool:
+    """Whether a path is called like an image file."""
+    return path.name.lower().endswith(tuple(IMAGE_FORMATS)) and not path.is_dir()
+
+
 def _is_dicom(path: Path) -> bool:
-    """A .zip, or a folder below which there are DICOM files of one study."""
-    if _is_zip(path):
+    """A .zip, or a folder below which there are DICOM files of one study, and no other scans."""
+    if is_zip(path):
         return True
     if not path.is_dir():
         return False
+    from organnet.dicom.header import is_dicom
     from organnet.dicom.studies import holds_one_study
 
-    return holds_one_study(path)
+    if not holds_one_study(path):
+        return False
+    # What lies beside a study's images is of that study; what lies beside its folder is not
+    return any(map(is_dicom, filter(Path.is_file, path.iterdir()))) or not any(
+        is_image(file) or is_zip(file) for file in path.rglob("*")
+    )
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -87,106 +96,83 @@ def _read_dicom(path: Path) -> Scan:
     return Scan(series.ct, series, series.warnings)
 
 
-KINDS = (
-    Kind(  # a case folder in PDDCA's layout
+KINDS = {
+    "case folder": Kind(  # in PDDCA's layout
         claims=lambda path: (path / IMAGE).exists(),
         files=lambda path: [path / IMAGE],
         read=lambda path: _read_image(path / IMAGE),
     ),
-    Kind(  # a DICOM series, perhaps with others beside it
+    "DICOM": Kind(  # a series, perhaps with others beside it
         claims=_is_dicom,
-        files=lambda path: [path] if _is_zip(path) else _files_below(path),
+        files=lambda path: [path] if is_zip(path) else _files_below(path),
         read=_read_dicom,
         is_dicom=True,
     ),
-    Kind(  # an image file; whether it is one, reading will tell
+    "image": Kind(  # whether it is one, reading will tell
         claims=lambda path: not path.is_dir(),
         files=lambda path: [path],
         read=_read_image,
     ),
-)
+}
 
 
 @dataclass(frozen=True)
 class Input:
-    """One scan to be segmented: what its case is called, and its path as the user gave it."""
+    """One scan to be segmented.
+
+    Attributes:
+        name: what its case is called.
+        path: as the user gave it.
+        kind: which of KINDS it is.
+        fault: why it cannot be segmented, where that is known beforehand: what follows its path in
+            a message.
+        names_path: whether messages may name its path.
+    """
 
     name: str
     path: Path
+    kind: str = "image"
+    fault: str = ""
+    names_path: bool = True
 
     @property
-    def kind(self) -> Kind:
-        """The kind of input it is; raises OrganNetError where it is none any more."""
-        kind = _kind_of(self.path)
-        if kind is None:
-            raise OrganNetError(f"{self.path} holds no CT, as {IMAGE} or DICOM: name one")
-        return kind
+    def title(self) -> str:
+        """What it is called in a message."""
+        return str(self.path) if self.names_path else self.name
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether its scan will have a series."""
+        return KINDS[self.kind].is_dicom
+
+    def files(self) -> list[Path]:
+        """The files that belong to it."""
+        return KINDS[self.kind].files(self.path)
+
+    def read(self) -> Scan:
+        """Its CT; raises OrganNetError where it is faulty."""
+        return KINDS[self.kind].read(self.path)
 
     def sha256(self) -> str:
         """SHA-256 of its file, or of its files' SHA-256s in order of their names.
 
         Raises OrganNetError where one is not there or cannot be read.
         """
+        if self.fault:
+            raise OrganNetError(f"{self.title} {self.fault}")
         if not self.path.exists():
-            raise OrganNetError(f"{self.path} does not exist: check the path")
-        hashes = [sha256(path) for path in sorted(self.kind.files(self.path))]
+            raise OrganNetError(f"{self.title} does not exist: check the path")
+        try:
+            hashes = [sha256(path) for path in sorted(self.files())]
+        except OrganNetError:
+            if self.names_path:
+                raise
+            raise OrganNetError(f"{self.name} cannot be read: check its permissions") from None
         if len(hashes) == 1:
             return hashes[0]
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def find_inputs(given: list[Path], anonymise: bool = False) -> list[Input]:
-    """Every scan that the paths stand for: files, case folders, folders of cases, glob patterns.
-
-    Cases are called as their file or folder, or with `anonymise` case-001 and so on. Raises
-    OrganNetError where a path stands for none, or two would have one name.
-    """
-    paths = [scan for path in given for match in _matches(path) for scan in _scans_of(match)]
-    if anonymise:
-        return [Input(f"case-{n:03}", path) for n, path in enumerate(paths, start=1)]
-    inputs: dict[str, Input] = {}
-    for path in paths:
-        name = case_name(path)
-        if name in inputs:
-            raise OrganNetError(
-                f"{inputs[name].path} and {path} are both called {name}: segment them one at a time"
-            )
-        inputs[name] = Input(name, path)
-    return list(inputs.values())
-
-
-def _matches(path: Path) -> list[Path]:
-    if path.exists() or not any(letter in str(path) for letter in WILDCARDS):
-        return [path]
-    found = sorted(glob.glob(str(path), recursive=True))
-    if not found:
-        raise OrganNetError(f"{path} matches no file or folder: check the pattern")
-    return [Path(name) for name in found]
-
-
-def _scans_of(path: Path) -> list[Path]:
-    if _kind_of(path) is not None:
-        return [path]
-    scans = [folder for folder in subfolders(path) if _kind_of(folder) is not None]
-    if not scans:
-        raise OrganNetError(f"{path} holds no CT, as {IMAGE} or DICOM, and no cases: name one")
-    return scans
-
-
-def _kind_of(path: Path) -> Kind | None:
-    return next((kind for kind in KINDS if kind.claims(path)), None)
-
-
-def case_name(path: Path) -> str:
-    """A folder's name, or a file's without suffix; img.nrrd is called as its folder."""
-    whole = Path(os.path.abspath(path))  # not resolved: a link may lead to a patient's name
-    name = whole.parent.name if whole.name == IMAGE else whole.name
-    if not whole.is_dir():
-        name = whole.stem if _is_zip(whole) else image_stem(name)
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise OrganNetError(f"the name of {path!r} is not UTF-8: rename it") from None
-    if not name or name.startswith("."):
-        raise OrganNetError(f"{path} would make a hidden case: rename it without the dot in front")
-    return name
+def kind_of(path: Path) -> str | None:
+    """Which of KINDS a path is; None where it is no case. Raises OSError where it is not to see."""
+    return next((name for name, kind in KINDS.items() if kind.claims(path)), None)

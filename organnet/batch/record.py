@@ -1,20 +1,23 @@
 """What is known of a case that was worked on: OUT/records/CASE.json, with its picture CASE.png.
 
-The record is written last. So a case whose record is there, and whose outputs are as the record
-says, is done; anything else is done again.
+The record that says done is written last. So a case with such a record, and with its outputs there,
+is done; anything else is done again.
 """
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from organnet import __version__
+from organnet.batch.inputs import Input
 from organnet.errors import OrganNetError
 from organnet.files import read_json, sha256, write_json
 
 RECORDS = "records"
 DONE, FAILED = "done", "failed"
+STOPPED = "stopped while it was written: run the same command again"
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,33 @@ class Record:
     measured: Measured = Measured()
 
     def holds(self, out: Path, input_sha256: str, how: How) -> bool:
-        """Whether the case was done from this input in this way, and its files are unchanged."""
+        """Whether the case was done from this input in this way, and its files are there.
+
+        An output may have been corrected since by a person: that is no reason to do it again.
+        """
         if (self.status, self.input_sha256) != (DONE, input_sha256) or self.how != how:
             return False
-        files = {**self.outputs, picture_name(self.case): self.picture_sha256}
-        return all(is_unchanged(out / file, hashed) for file, hashed in files.items())
+        return self.is_whole(out)
+
+    def is_whole(self, out: Path) -> bool:
+        """Whether its outputs are there, and its picture as it was."""
+        return all((out / file).is_file() for file in self.outputs) and is_unchanged(
+            out / picture_name(self.case), self.picture_sha256
+        )
+
+    def edited(self, out: Path) -> list[Path]:
+        """Its outputs that are there and no longer as they were written."""
+        return [
+            out / file
+            for file, hashed in self.outputs.items()
+            if (out / file).is_file() and not is_unchanged(out / file, hashed)
+        ]
+
+    def is_of(self, given: Input, input_sha256: str) -> bool:
+        """Whether it is of this scan: of its bytes, or of what lay under its path before."""
+        if self.input is None or self.input_sha256 == input_sha256:
+            return True
+        return os.path.abspath(self.input) == os.path.abspath(given.path)
 
 
 def picture_name(case: str) -> str:

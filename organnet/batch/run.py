@@ -7,12 +7,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from organnet.batch.books import Books, open_books
+from organnet.batch.books import Books, numbers_given, open_books
+from organnet.batch.finding import find_inputs, numbered
 from organnet.batch.formats import check_places, choose_formats, why_not
-from organnet.batch.inputs import Input, find_inputs
+from organnet.batch.inputs import Input
 from organnet.batch.record import How
 from organnet.batch.worker import Answer, Segment, Worker
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, RunError
 from organnet.files import sha256
 from organnet.layout import find_weights
 
@@ -35,15 +36,26 @@ def segment(
     the end. Raises OrganNetError where nothing could be done at all.
     """
     chosen = choose_formats(formats or ["nrrd"])
-    found = find_inputs(inputs, anonymise)
+    found = find_inputs(inputs, out)
     files = [find_weights(named) for named in weights]
     how = How(tuple(sha256(file) for file in files), chosen, deep, anonymise)
-    check_places(found, chosen, out)
-    reasons = [why_not(given, chosen) for given in found]
+    scans = numbered(found.inputs, numbers_given(out)) if anonymise else found.inputs
+    check_places(scans, chosen, out)
+    reasons = [why_not(given, chosen) for given in scans]
     if all(reasons):
         raise OrganNetError(str(reasons[0]))
+    _tell_of(found.passed_over, anonymise)
     with contextlib.closing(Worker(partial(_load, files, how))) as worker:
-        return run_batch(found, worker, out, how)
+        return run_batch(scans, worker, out, how)
+
+
+def _tell_of(passed_over: list[Path], anonymise: bool) -> None:
+    """Folders of patients without a CT are no failure, and yet should not go unseen."""
+    if anonymise and passed_over:
+        print(f"{len(passed_over)} folders hold no CT: passed over", file=sys.stderr)
+        return
+    for folder in passed_over:
+        print(f"{folder} holds no CT: passed over", file=sys.stderr)
 
 
 def _load(files: list[Path], how: How) -> Segment:
@@ -61,6 +73,8 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
             answer = _segment(given, books, worker, only=len(inputs) == 1)
             if answer is None:
                 tqdm.write(f"{given.name} was done before")
+                for path in books.edited(given):
+                    tqdm.write(f"{path} was changed since, and is kept")
             elif answer.message:
                 failures[given.name] = answer.message
                 if len(inputs) > 1:
@@ -75,24 +89,29 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
 def _segment(given: Input, books: Books, worker: Worker, only: bool) -> Answer | None:
     """Segment one scan and keep what came of it; None where that was done before.
 
-    The only scan of a run leaves nothing where it fails.
+    The only scan of a run leaves nothing where it fails, unless the books have an earlier result
+    of it. Where something is in the way, all stays as it is.
     """
-    hashed = ""
+    hashed, scan = "", given
     try:
         hashed = given.sha256()
         if books.is_done(given, hashed):
             return None
+        in_the_way = books.in_the_way(given, hashed)
+        if in_the_way:
+            return Answer(in_the_way)
         reason = why_not(given, books.how.formats)
+        scan = books.as_read(given)
     except OrganNetError as error:
         reason = str(error)
-    answer = Answer(reason) if reason else worker.segment(given, books.stage)
+    answer = Answer(reason) if reason else worker.segment(scan, books.stage)
     if answer.message:
         answer = Answer(
             books.one_line(answer.message),
             seconds=answer.seconds,
             peak_memory_mb=answer.peak_memory_mb,
         )
-    if not (only and answer.message):
+    if not (only and answer.message) or books.has_record(given):
         books.keep(given, hashed, answer)
     return answer
 
@@ -104,5 +123,5 @@ def _told(failures: dict[str, str], cases: int) -> int:
     for name, message in failures.items():
         print(f"{name} failed: {message}", file=sys.stderr)
     if len(failures) == cases:
-        raise OrganNetError(f"none of the {cases} cases could be segmented: see above")
+        raise RunError(f"none of the {cases} cases could be segmented: see above")
     return len(failures)

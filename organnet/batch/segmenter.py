@@ -27,7 +27,7 @@ class Segmenter:
 
         Raises OrganNetError where it cannot be read, segmented or written.
         """
-        scan = given.kind.read(given.path)
+        scan = given.read()
         prediction = predict(self.networks, scan.ct, self.how.deep)
         found = Segmented(scan, prediction, self.how.anonymise)
         paths = [

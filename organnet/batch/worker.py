@@ -7,6 +7,7 @@ fresh process takes the next scan.
 import contextlib
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -15,9 +16,11 @@ from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
 from organnet.batch.inputs import Input
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, one_line
 
 REPORT_IT = "please report it as an error of organnet"
+LONGEST_S = 3600.0
+"""A scan takes minutes. Whatever takes an hour, a decoder that hangs, will not end."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Worker:
                 self._start()
                 started = time.perf_counter()  # loading the weights is no part of the case
             self._line.send((given, folder))
-            answer = self._line.recv()
+            answer = self._line.recv() if self._line.poll(LONGEST_S) else self._given_up()
         except (EOFError, OSError):
             answer = Answer(self._epitaph())
         return replace(answer, seconds=time.perf_counter() - started)
@@ -96,6 +99,10 @@ class Worker:
             self.close()
             raise OrganNetError(refusal)
 
+    def _given_up(self) -> Answer:
+        self.close()
+        return Answer(f"it took more than {LONGEST_S / 60:.0f} minutes and was given up")
+
     def _epitaph(self) -> str:
         """One line on how the process ended."""
         self._process.join()
@@ -118,34 +125,36 @@ def _serve(line: connection.Connection, load: Callable[[], Segment]) -> None:
     _die_first()
     try:
         segment = load()
-    except OrganNetError as error:
-        line.send(str(error))
+    except Exception as error:
+        line.send(_said(error))
         return
     line.send(None)
     while True:
         try:
             given, folder = line.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the caller is gone
             return
         line.send(_answer(segment, given, folder))
 
 
 def _answer(segment: Segment, given: Input, folder: Path) -> Answer:
     _forget_peak()
+    tempfile.tempdir = str(folder)  # what is unpacked there goes, however this process ends
     try:
         answer = segment(given, folder)
-    except OrganNetError as error:
-        answer = Answer(str(error))
     except Exception as error:
-        answer = Answer(_one_line(error))
+        answer = Answer(_said(error))
     return replace(answer, peak_memory_mb=_peak_mb())
 
 
-def _one_line(error: Exception) -> str:
-    said = str(error).strip().splitlines()
+def _said(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, OrganNetError):
+        return str(error)
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return "not enough memory for it: close other programs or use a larger computer"
-    return f"unexpected {type(error).__name__} ({said[0] if said else 'no message'}): {REPORT_IT}"
+    message = one_line(str(error)) or "no message"
+    return f"unexpected {type(error).__name__} ({message}): {REPORT_IT}"
 
 
 def _is_out_of_memory(error: Exception) -> bool:

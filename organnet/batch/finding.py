@@ -1,0 +1,169 @@
+"""The scans that paths, folders and patterns stand for, each with a name of its own.
+
+Nothing that may be a patient's scan is passed over: what cannot be segmented becomes an input with
+a fault, which the batch reports as a case that failed.
+"""
+
+import dataclasses
+import glob
+import itertools
+import os
+import unicodedata
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from organnet.batch.inputs import Input, is_image, is_zip, kind_of
+from organnet.errors import OrganNetError
+from organnet.layout import IMAGE, image_stem
+
+WILDCARDS = "*?["
+LONGEST_NAME = 200
+"""Bytes; a file system takes 255, and outputs and their temporary names add to it."""
+FOLDERS_IN_NAME = 3
+"""So many folders' names at most stand before a case's, to tell it from another; then numbers."""
+NO_CT = f"holds no CT, as {IMAGE}, image file or DICOM: name one that does"
+
+
+class Found(NamedTuple):
+    """The scans to segment, and the folders below what was given that hold none."""
+
+    inputs: list[Input]
+    passed_over: list[Path]
+
+
+def find_inputs(given: list[Path], out: Path | None = None) -> Found:
+    """Every scan that the paths stand for, once each, but none below `out`.
+
+    A path is a scan, a folder of scans to any depth, or a glob pattern. A path or match that is
+    none becomes an input with a fault. A case is called as its file or folder; where several would
+    be called alike, their folders' names stand before. Raises OrganNetError for a pattern that
+    matches nothing.
+    """
+    own = Path(os.path.abspath(out)) if out else None
+    scans: dict[str, Input] = {}
+    passed_over: list[Path] = []
+    for path in given:
+        for match in _matches(path):
+            below = _scans_below(match, own)
+            found = [scan for scan in below if scan.fault != NO_CT]
+            if found:
+                passed_over += [scan.path for scan in below if scan.fault == NO_CT]
+            for scan in found or below:
+                scans.setdefault(os.path.abspath(scan.path), scan)
+    return Found(_called_apart(list(scans.values())), passed_over)
+
+
+def numbered(inputs: list[Input], known: dict[str, list[str]]) -> list[Input]:
+    """The inputs called case-001 and so on, and never by their paths in any message.
+
+    Args:
+        inputs: of `find_inputs`.
+        known: names of cases that are numbered already, by SHA-256 of their input; they keep them.
+    """
+    left = {hashed: sorted(names) for hashed, names in known.items()}
+    taken = {name for names in known.values() for name in names}
+    free = (name for n in itertools.count(1) if (name := f"case-{n:03}") not in taken)
+    named = []
+    for given in inputs:
+        unnamed = dataclasses.replace(given, name="an input", names_path=False)
+        try:
+            of_these_bytes = left.get(unnamed.sha256(), [])
+        except OrganNetError:
+            of_these_bytes = []
+        name = of_these_bytes.pop(0) if of_these_bytes else next(free)
+        named.append(dataclasses.replace(unnamed, name=name))
+    return named
+
+
+def case_name(path: Path) -> str:
+    """A folder's name, or a file's without suffix; img.nrrd is called as its folder."""
+    whole = Path(os.path.abspath(path))  # not resolved: a link may lead to a patient's name
+    if whole.name == IMAGE:
+        return whole.parent.name
+    if whole.is_dir():
+        return whole.name
+    return whole.stem if is_zip(whole) else image_stem(whole.name)
+
+
+def _matches(path: Path) -> list[Path]:
+    if path.exists() or not any(letter in str(path) for letter in WILDCARDS):
+        return [path]
+    found = sorted(glob.glob(str(path), recursive=True))
+    if not found:
+        raise OrganNetError(f"{path} matches no file or folder: check the pattern")
+    return [Path(name) for name in found]
+
+
+def _scans_below(path: Path, own: Path | None) -> list[Input]:
+    """The scan that a path is, or those below it, and every folder there that holds none.
+
+    A path below `own`, the folder of outputs, is left out.
+    """
+    if own is not None and Path(os.path.abspath(path)).is_relative_to(own):
+        return []
+    try:
+        kind = kind_of(path)
+        if kind is not None:
+            return [_input(path, kind)]
+        entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+    except OSError as error:
+        return [_input(path, fault=f"cannot be read ({error.strerror}): check its permissions")]
+    parts = [p for p in entries if p.is_dir() or is_image(p) or is_zip(p)]
+    scans = [scan for part in parts for scan in _scans_below(part, own)]
+    if all(scan.fault == NO_CT for scan in scans):
+        return [_input(path, fault=NO_CT)]
+    return scans
+
+
+def _input(path: Path, kind: str = "image", fault: str = "") -> Input:
+    name = case_name(path)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = Path(str(path).encode(errors="replace").decode())
+        return Input(case_name(shown), shown, kind, "is no UTF-8 name: rename it or its folder")
+    if not name or name.startswith("."):
+        fault = "would make a hidden case: rename it without the dot in front"
+        name = name.lstrip(".") or "hidden"
+    return Input(name, path, kind, fault)
+
+
+def _called_apart(inputs: list[Input]) -> list[Input]:
+    """The inputs under names that no two share, whatever a file system makes of letters' case."""
+    names = [given.name for given in inputs]
+    for up in range(1, FOLDERS_IN_NAME + 1):
+        alike = _alike(names)
+        names = [
+            f"{_folder_above(given, up)}_{name}".lstrip("_") if _folded(name) in alike else name
+            for given, name in zip(inputs, names, strict=True)
+        ]
+    alike = _alike(names)
+    return [
+        _called(given, f"{name}_{n}" if _folded(name) in alike else name)
+        for n, (given, name) in enumerate(zip(inputs, names, strict=True), start=1)
+    ]
+
+
+def _called(given: Input, name: str) -> Input:
+    if len(name.encode()) <= LONGEST_NAME:
+        return dataclasses.replace(given, name=name)
+    fault = f"makes a name of more than {LONGEST_NAME} bytes: rename it"
+    return dataclasses.replace(given, name=name[: LONGEST_NAME // 8], fault=fault)
+
+
+def _alike(names: list[str]) -> set[str]:
+    counts = Counter(map(_folded, names))
+    return {name for name, count in counts.items() if count > 1}
+
+
+def _folded(name: str) -> str:
+    """Equal for names that some file system takes for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _folder_above(given: Input, up: int) -> str:
+    """The name of the folder that many levels above the one a case is called after."""
+    whole = Path(os.path.abspath(given.path))
+    above = whole.parent.parents if whole.name == IMAGE else whole.parents
+    return above[up - 1].name if up <= len(above) else ""
