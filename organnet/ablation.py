@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from organnet import figures
 from organnet.errors import OrganNetError
 from organnet.evaluation import METRICS, read_metrics
 from organnet.experiment import evaluate_run, open_run
-from organnet.files import read_json
+from organnet.files import atomic_path, read_json
 from organnet.model import OrganNet, parameter_count
 from organnet.organs import ORGAN_NAMES
 from organnet.scoring import METRICS_NAME
@@ -20,29 +22,37 @@ SETTINGS_NAME = "settings.json"
 OURS = "organnet"
 
 
-def run_variants(dataset: str, profile: str, data: Path | None, root: Path, seeds: int) -> None:
+def run_variants(dataset: str, profile: str, data: Path | None, root: Path, seeds: int) -> str:
     """Train and score every variant with seeds 0 to `seeds` - 1, in ROOT/VARIANT-seedN.
 
     All have the same data, budget and patches. What is finished is not done again, so a stopped
-    job goes on where it was. Raises what `experiment.open_run` and `evaluate_run` raise.
+    job goes on where it was. Leaves the table as ROOT/ablation.csv and ROOT/ablation.png, and
+    returns it as text. Raises what `experiment.open_run` and `evaluate_run` raise.
     """
     for seed in range(seeds):
         for variant in VARIANTS:
             print(f"{variant}, seed {seed}:", flush=True)
             folder = root / f"{variant}-seed{seed}"
             evaluate_run(open_run(dataset, profile, data, folder, variant, seed))
+    table = ablation_table(root)
+    with atomic_path(root / "ablation.csv") as temporary:
+        table.to_csv(temporary, index_label="variant")
+    picture = figures.save(figures.ablation(table), root / "ablation.png")
+    return f"{as_text(table)}\n\n{picture}"
 
 
 def ablation_table(root: Path) -> pd.DataFrame:
     """One row per variant below `root`, in the order of VARIANTS.
 
     Columns: seeds; parameters (millions); gflop, for one patch forward; dsc and hd95_mm, each the
-    mean over cases of the organs drawn, averaged over seeds first; of dsc the bootstrap interval
+    mean over cases of each one's mean of the organs drawn, averaged over seeds first (not the mean
+    of organs that a table of scores gives); of dsc the bootstrap interval
     low, high over cases; dsc_ORGAN and hd95_mm_ORGAN; and the comparison of dsc with the paper's
     network: cases, difference, difference_low, difference_high, p, p_holm (NaN in its own row).
 
-    Raises OrganNetError where `root` holds no scores of the paper's network, or runs of different
-    data, patches or schedules.
+    Seeds that one of the variants lacks are left out. Raises OrganNetError where `root` holds no
+    scores of the paper's network, no seed that all have, or runs of different data, patches or
+    schedules.
     """
     runs = _scored_runs(root)
     if OURS not in runs:
@@ -83,6 +93,19 @@ def ablation_table(root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows).T.astype(float)
 
 
+def as_text(table: pd.DataFrame) -> str:
+    """The table as a terminal shows it: DSC in %, HD95 in mm, p corrected by Holm's method."""
+    lines = [f"{'variant':<12}{'DSC %':>7}{'HD95 mm':>9}{'difference, 95 % interval':>27}{'p':>8}"]
+    for name, row in table.iterrows():
+        line = f"{name:<12}{100 * row['dsc']:>7.1f}{row['hd95_mm']:>9.1f}"
+        if not np.isnan(row["difference"]):
+            low, middle, high = 100 * row[["difference_low", "difference", "difference_high"]]
+            interval = f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
+            line += f"{interval:>27}{row['p_holm']:>8.3f}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
 def model_cost(settings: Settings) -> dict[str, float]:
     """Size of a network (millions of parameters) and its work for one patch forward (gflop).
 
@@ -101,7 +124,7 @@ def model_cost(settings: Settings) -> dict[str, float]:
 
 def _scored_runs(root: Path) -> dict[str, tuple[Settings, list[pd.DataFrame]]]:
     """Settings and tables of scores (one per seed) by variant, in the order of VARIANTS."""
-    found: dict[str, tuple[Settings, list[pd.DataFrame]]] = {}
+    found: dict[str, dict[int, tuple[Settings, pd.DataFrame]]] = {}
     alike = None
     for path in sorted(root.glob(f"*/{METRICS_NAME}")):
         content = read_json(path.parent / SETTINGS_NAME)
@@ -113,8 +136,16 @@ def _scored_runs(root: Path) -> dict[str, tuple[Settings, list[pd.DataFrame]]]:
                 "compare variants of one budget alone"
             )
         alike = same
-        found.setdefault(settings.variant, (settings, []))[1].append(read_metrics(path))
-    return {name: found[name] for name in VARIANTS if name in found}
+        seeds = found.setdefault(settings.variant, {})
+        seeds[settings.training.seed] = settings, read_metrics(path)
+    common = set.intersection(*map(set, found.values())) if found else set()
+    if found and not common:
+        raise OrganNetError(f"{root} has no seed that all variants have: finish training them")
+    return {
+        name: (found[name][min(common)][0], [found[name][seed][1] for seed in sorted(common)])
+        for name in VARIANTS
+        if name in found
+    }
 
 
 def _but_seed(settings: Settings) -> dict:

@@ -47,7 +47,7 @@ def vary_intensity(
 def vary_resolution(
     hu: Float[Tensor, "z y x"], settings: PatchSettings, rng: np.random.Generator
 ) -> Float[Tensor, "z y x"]:
-    """What a coarser scan would show, mixed in; or as much taken away, which sharpens.
+    """What a coarser scan would show, mixed in; or up to half of it taken away, which sharpens.
 
     The coarse grid is sampled, not averaged, as OpenKBP was.
     """

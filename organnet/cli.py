@@ -22,9 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-DatasetName = Annotated[str, typer.Option("--dataset", help="phantom, pddca or openkbp")]
+DatasetName = Annotated[str, typer.Option("--dataset", help="phantom, pddca, openkbp or joint")]
 DataFolder = Annotated[
-    Path | None, typer.Option("--data", help="where the cases lie; data/DATASET without it")
+    Path | None,
+    typer.Option("--data", help="where the cases lie, or joint's list; data/DATASET without it"),
 ]
 Profile = Annotated[str, typer.Option("--profile", help=", ".join(PROFILES))]
 OutFolder = Annotated[
@@ -71,12 +72,16 @@ def training(
     from organnet.ablation import run_variants
     from organnet.experiment import open_run, project_root, train_run
 
-    if every and (variant or start):
-        raise OrganNetError("--all trains every variant anew: leave --variant and --start out")
+    if every and (variant or start or seed):
+        raise OrganNetError(
+            "--all trains every variant anew, with seeds from 0: leave --variant, --start and "
+            "--seed out"
+        )
+    if seeds > 1 and not every:
+        raise OrganNetError("--seeds goes with --all: name one --seed, or train --all")
     if every:
         root = out or project_root() / "runs" / f"{dataset}-{profile}-variants"
-        run_variants(dataset, profile, data, root, seeds)
-        print(f"{len(VARIANTS)} variants trained and scored: {root}")
+        print(run_variants(dataset, profile, data, root, seeds))
         return
     run = open_run(dataset, profile, data, out, variant or "organnet", seed, start)
     train_run(run)

@@ -6,7 +6,6 @@ notebook can be opened alone and a stopped job goes on where it was.
 
 import contextlib
 import dataclasses
-import hashlib
 import importlib.metadata
 import platform
 import shutil
@@ -144,6 +143,8 @@ def open_data(dataset: str, profile: str, data: Path | str | None) -> Dataset:
     It is one phantom for every run: a run's seed varies the training, not the data.
     """
     choose("dataset", dataset, DATASETS)
+    if dataset == "joint" and data is None:
+        raise OrganNetError("joint is a list of cases: name it, --data data/lists/openkbp.json")
     name = f"phantom-{profile}" if dataset == "phantom" else dataset
     root = Path(data) if data else project_root() / "data" / name
     if dataset == "phantom" and not (root / "splits.json").is_file():
@@ -161,20 +162,9 @@ def describe_run(settings: Settings, dataset: Dataset) -> dict:
         "data": {
             "root": str(dataset.root),
             "cases": {split: list(names) for split, names in dataset.splits.items()},
-            "sha256": data_hash(dataset),
+            "sha256": dataset.sha256(),
         },
     }
-
-
-def data_hash(dataset: Dataset) -> str:
-    """SHA-256 over the names and contents of every file of every listed case, and of a list."""
-    digest = hashlib.sha256()
-    if dataset.root.is_file():
-        digest.update(f"{sha256(dataset.root)}\n".encode())
-    for case, folder in sorted(dataset.folders.items()):
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            digest.update(f"{case}/{path.relative_to(folder)} {sha256(path)}\n".encode())
-    return digest.hexdigest()
 
 
 def prepared_cases(run: Run, splits: tuple[str, ...]) -> list[PreparedCase]:

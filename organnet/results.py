@@ -14,7 +14,18 @@ from organnet.paper import PAPER, PAPER_RESULTS
 OBSERVERS = "observers/metrics.csv"
 PAPER_CASES = 10
 HEADS = (
-    *("brain stem", "chiasm", "mandible", "ON L", "ON R", "parotid L", "parotid R"),
+    *(
+        "on",
+        "cases",
+        "organs",
+        "brain stem",
+        "chiasm",
+        "mandible",
+        "ON L",
+        "ON R",
+        "parotid L",
+        "parotid R",
+    ),
     *("SMG L", "SMG R", "mean", "HD95 mm"),
 )
 
@@ -31,7 +42,7 @@ class Stored:
 STORED = (
     Stored("two observers", "35 scans drawn twice", OBSERVERS),
     Stored("ours, `--weights openkbp`", "OpenKBP, 32 validation patients", "openkbp/metrics.csv"),
-    Stored("ours, four folds", "13 of OpenKBP's CTs drawn again", "matched/fold?/metrics.csv"),
+    Stored("ours, four folds", "12 of OpenKBP's CTs drawn again", "matched/fold?/metrics.csv"),
     Stored("ours, `--weights openkbp`", "0522c0014, PDDCA's drawing", "0522c0014/pddca.csv"),
     Stored("ours, `--weights openkbp`", "0522c0014, oncologist's", "0522c0014/oncologist.csv"),
     Stored("ours, `--weights openkbp`", "0522c0014, radiographer's", "0522c0014/radiographer.csv"),
@@ -55,9 +66,9 @@ def observers_scores() -> pd.DataFrame | None:
 def results_table(root: Path | None) -> pd.DataFrame:
     """Rows of the literature on PDDCA, of two people, and ours, from files below `root` if any.
 
-    Columns: who, data, cases, mean DSC in % per organ (NaN where no case has it drawn), mean of
-    organs, and hd95_mm, the mean of the organs' mean HD95 (NaN where it is not reported).
-    Rows of different data do not compare. Raises OrganNetError for a file that is no table of
+    Columns: who, data, cases, organs (how many are scored), mean DSC in % per organ (NaN where no
+    case has it drawn), mean of these, and hd95_mm, the mean of the organs' mean HD95 (NaN where it
+    is not reported). Rows of different data do not compare. Raises OrganNetError for a file that is no table of
     scores.
     """
     rows = [
@@ -65,6 +76,7 @@ def results_table(root: Path | None) -> pd.DataFrame:
             "who": f"**{method}, the paper**" if method == PAPER else method,
             "data": "PDDCA, off-site test",
             "cases": PAPER_CASES,
+            "organs": len(dsc),
             **dsc,
             "mean": sum(dsc.values()) / len(dsc),
         }
@@ -72,18 +84,18 @@ def results_table(root: Path | None) -> pd.DataFrame:
     ]
     return pd.DataFrame(
         [*rows, *(_stored_rows(root) if root else ())],
-        columns=["who", "data", "cases", *ORGAN_NAMES, "mean", "hd95_mm"],
+        columns=["who", "data", "cases", "organs", *ORGAN_NAMES, "mean", "hd95_mm"],
     )
 
 
 def as_markdown(table: pd.DataFrame) -> str:
     """The table as README and 03_evaluation show it: one decimal, a dash for what is unknown."""
-    head = ["", "on", "cases", *HEADS]
+    head = ["", *HEADS]
     lines = [_line(head), _line(["---"] * len(head))]
     for row in table.itertuples(index=False):
-        who, data, cases, *scores = row
+        who, data, cases, organs, *scores = row
         cells = ["-" if pd.isna(score) else f"{score:.1f}" for score in scores]
-        lines.append(_line([who, data, str(cases), *cells]))
+        lines.append(_line([who, data, str(cases), str(organs), *cells]))
     return "\n".join(lines)
 
 
@@ -98,6 +110,7 @@ def _stored_rows(root: Path) -> Iterator[dict]:
             "who": stored.who,
             "data": stored.data,
             "cases": summary["cases"],
+            "organs": len(scored),
             **{name: 100 * organ["dsc"]["mean"] for name, organ in scored.items()},
             "mean": 100 * summary["mean"]["dsc"],
             "hd95_mm": summary["mean"]["hd95_mm"],

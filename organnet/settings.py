@@ -57,7 +57,7 @@ class PatchSettings:
     contrast_share: float = 0.15
     noise_hu: float = 20.0  # standard deviation, drawn from 0 to this
     coarse_share: float = 0.5  # this share of patches shows a scan of another resolution:
-    coarse_mm: tuple[float, float, float] = (5.0, 5.0, 5.0)  # up to these voxels, or as much finer
+    coarse_mm: tuple[float, float, float] = (5.0, 5.0, 5.0)  # up to these voxels, or sharpened
 
 
 @dataclass(frozen=True)

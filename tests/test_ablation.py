@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from organnet.ablation import ablation_table, model_cost
+from organnet.ablation import ablation_table, as_text, model_cost
 from organnet.errors import OrganNetError
 from organnet.evaluation import metrics_table, write_metrics
 from organnet.metrics import OrganScore
@@ -54,14 +54,34 @@ def test_rows_are_compared_case_by_case(tmp_path: Path) -> None:
 
 
 def test_seeds_are_averaged_before_cases_are_compared(tmp_path: Path) -> None:
-    scored(tmp_path, "organnet", [0.4] * 6, seed=0)
-    scored(tmp_path, "organnet", [0.6] * 6, seed=1)
-    scored(tmp_path, "unet", [0.5] * 6, seed=0)
+    for seed, dsc in enumerate((0.4, 0.6)):
+        scored(tmp_path, "organnet", [dsc] * 6, seed)
+        scored(tmp_path, "unet", [0.5] * 6, seed)
     table = ablation_table(tmp_path)
     assert table.loc["organnet", "seeds"] == 2
     assert table.loc["organnet", "dsc"] == pytest.approx(0.5)
     assert table.loc["unet", "difference"] == pytest.approx(0)
     assert table.loc["unet", "cases"] == 6
+
+
+def test_a_seed_that_one_variant_lacks_is_left_out(tmp_path: Path) -> None:
+    for seed, dsc in enumerate((0.4, 0.6)):
+        scored(tmp_path, "organnet", [dsc] * 6, seed)
+    scored(tmp_path, "unet", [0.5] * 6, seed=1)
+    table = ablation_table(tmp_path)
+    assert list(table["seeds"]) == [1, 1]
+    assert table.loc["organnet", "dsc"] == pytest.approx(0.6)
+    scored(tmp_path, "no-hdc", [0.5] * 6, seed=2)
+    with pytest.raises(OrganNetError, match="no seed that all variants have"):
+        ablation_table(tmp_path)
+
+
+def test_the_table_as_text_has_every_variant(tmp_path: Path) -> None:
+    scored(tmp_path, "organnet", [0.5, 0.6, 0.7, 0.8, 0.9, 0.4])
+    scored(tmp_path, "unet", [0.4, 0.5, 0.6, 0.7, 0.8, 0.3])
+    ours, unet = as_text(ablation_table(tmp_path)).splitlines()[1:]
+    assert ours.split() == ["organnet", "65.0", "3.5"]
+    assert unet.split() == ["unet", "55.0", "4.5", "-10.0", "(-10.0", "to", "-10.0)", "0.031"]
 
 
 def test_runs_of_other_data_are_not_compared(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from matplotlib.text import Text
 from organnet import figures, surfaces
 from organnet.datasets.case import Case
 from organnet.figures import errors
-from organnet.figures.confusion import CALLED
 from organnet.figures.errors import COLOURS, SCALE, surface_errors
 from organnet.figures.solid import render
 from organnet.organs import CLASSES, ORGAN_NAMES, ORGANS, UNKNOWN, organ, swap_left_right
+from organnet.sides import CALLED, count_sides
 from organnet.surfaces import organ_surfaces, signed_distances
 from organnet.volume import Volume
 
@@ -179,7 +179,7 @@ def test_a_found_piece_of_an_organ_that_was_not_drawn_is_not_apart_from_it():
 def test_nothing_is_cut_off_and_no_two_texts_overlap(labels, found):
     case, prediction = a_case(labels=labels), shifted(a_case(labels=found), by=1)
     within_the_page(figures.error_surfaces(case, prediction))
-    counts = figures.count_sides([(case, prediction.array)])
+    counts = count_sides([(case, prediction.array)])
     within_the_page(figures.left_right_confusion(counts))
 
 
@@ -214,7 +214,7 @@ def shares(figure):
 def test_swapped_labels_are_all_on_the_wrong_side():
     case = a_case(labels=[1, 6, 7, 8])
     good, bad = (case, case.labels.array), (case, swap_left_right(case.labels.array))
-    figure = figures.left_right_confusion(figures.count_sides([bad]))
+    figure = figures.left_right_confusion(count_sides([bad]))
     assert shares(figure) == {
         "Parotid L": ["0", "100", "0", "0", "1", "1", "1"],
         "Parotid R": ["100", "0", "0", "0", "1", "1", "1"],
@@ -222,7 +222,7 @@ def test_swapped_labels_are_all_on_the_wrong_side():
     }
     lacking = "Without a voxel in any case: Optic nerve L, Optic nerve R, Submandibular R"
     assert lacking in texts(figure)
-    figure = figures.left_right_confusion(figures.count_sides([good, bad, good, good]))
+    figure = figures.left_right_confusion(count_sides([good, bad, good, good]))
     assert shares(figure)["Parotid R"] == ["25.0", "75.0", "0", "0", "4", "1", "1"]
 
 
@@ -233,13 +233,11 @@ def test_a_few_wrong_voxels_or_as_many_as_right_ones_are_no_swap():
     prediction[tuple(left[0])] = 7
     prediction[tuple(right[: len(right) // 2].T)] = 6
     pair = (case, prediction)
-    rows = shares(figures.left_right_confusion(figures.count_sides([pair])))
+    rows = shares(figures.left_right_confusion(count_sides([pair])))
     assert rows["Parotid L"] == ["99.6", "0.4", "0", "0", "1", "1", "0"]  # 255 of 256
     assert rows["Parotid R"] == ["50.0", "50.0", "0", "0", "1", "1", "0"]
     prediction[tuple(right[-1])] = 6
-    rows = shares(
-        figures.left_right_confusion(figures.count_sides([pair, (case, case.labels.array)]))
-    )
+    rows = shares(figures.left_right_confusion(count_sides([pair, (case, case.labels.array)])))
     assert rows["Parotid R"][-3:] == ["2", "1", "1"]
 
 
@@ -263,7 +261,7 @@ def test_counts_are_those_of_a_loop_over_voxels():
                         same = name[:-2] == o.name[:-2]
                         side = {"_L": "left", "_R": "right"}.get(name[-2:]) if same else None
                         counts[side or ("another organ" if found else "background")] += 1
-    table = figures.count_sides(iter(pairs)).set_index(["case", "organ"])
+    table = count_sides(iter(pairs)).set_index(["case", "organ"])
     assert table.to_dict("index") == expected
 
 
@@ -286,11 +284,11 @@ def test_one_case_is_in_memory_at_a_time():
             self.last = weakref.ref(case)
             return case, case.labels.array
 
-    assert list(figures.count_sides(Cases())["case"].unique()) == ["2", "1", "0"]
+    assert list(count_sides(Cases())["case"].unique()) == ["2", "1", "0"]
 
 
 def test_nearly_all_and_nearly_none_do_not_read_as_all_and_none():
-    counts = figures.count_sides([]).astype({name: int for name in CALLED})
+    counts = count_sides([]).astype({name: int for name in CALLED})
     counts.loc[0] = ["a", "Parotid_L", 99_990, 10, 0, 0]
     counts.loc[1] = ["b", "Parotid_R", 0, 0, 0, 0]  # drawn without a voxel
     figure = figures.left_right_confusion(counts)

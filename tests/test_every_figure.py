@@ -26,7 +26,7 @@ def an_entropy_figure():
 
 
 def a_confusion_figure():
-    counts = figures.count_sides([(a_case(), shifted(a_case()).array)])
+    counts = count_sides([(a_case(), shifted(a_case()).array)])
     return figures.left_right_confusion(counts)
 
 
@@ -72,7 +72,7 @@ FIGURES = {
 
 
 def test_every_figure_is_tried_here():
-    helpers = {"save", "count_sides", "measure_volumes", "ranked_cases"}
+    helpers = {"save", "measure_volumes", "ranked_cases"}
     assert set(FIGURES) == set(figures.__all__) - helpers
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from organnet.augment import sampling_offsets_mm, vary_intensity
+from organnet.augment import sampling_offsets_mm, vary_intensity, vary_resolution
 from organnet.organs import ORGANS, organ, swap_left_right
 from organnet.patches import Patches, draw_patch, network_units
 from organnet.prepared import PreparedCase, drawn_classes
@@ -123,6 +123,21 @@ def test_offsets_are_the_grid_when_still_and_bounded_when_not() -> None:
     elastic = dataclasses.replace(STILL, elastic_mm=3.0)
     moved = sampling_offsets_mm(elastic, False, np.random.default_rng(0)) - still
     assert 0 < moved.abs().max() <= 3.0
+
+
+def test_resolution_varies_between_blurred_and_half_sharpened() -> None:
+    """An edge of 100 HU: what a coarser scan shows of it, or as much as half of that taken away."""
+    hu = torch.zeros(8, 8, 24)
+    hu[..., 12:] = 100.0
+    still = dataclasses.replace(STILL, spacing_mm=(2.0, 2.0, 2.0))
+    assert torch.equal(vary_resolution(hu, still, np.random.default_rng(0)), hu)
+    varied = dataclasses.replace(still, coarse_share=1.0, coarse_mm=(2.0, 2.0, 6.0))
+    overshoot = []
+    for index in range(30):
+        seen = vary_resolution(hu, varied, np.random.default_rng(index))
+        assert torch.allclose(seen[..., :5], hu[..., :5]) and torch.allclose(seen[0], seen[-1])
+        overshoot.append(float((seen - hu).abs().max()) * (1 if seen.max() > 101 else -1))
+    assert min(overshoot) < -20 and 5 < max(overshoot) < 50 + 1e-3
 
 
 def test_intensity_varies_within_its_bounds() -> None:

@@ -128,13 +128,11 @@ def _serve(line: connection.Connection, load: Callable[[], Segment]) -> None:
     except Exception as error:
         line.send(_said(error))
         return
-    line.send(None)
-    while True:
-        try:
+    with contextlib.suppress(EOFError, OSError):  # the caller is gone
+        line.send(None)
+        while True:
             given, folder = line.recv()
-        except (EOFError, OSError):  # the caller is gone
-            return
-        line.send(_answer(segment, given, folder))
+            line.send(_answer(segment, given, folder))
 
 
 def _answer(segment: Segment, given: Input, folder: Path) -> Answer:

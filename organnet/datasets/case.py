@@ -1,6 +1,7 @@
 """What every data set hands out: a case, and the list of cases in their splits."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from organnet.errors import OrganNetError
+from organnet.files import sha256
 from organnet.organs import ORGANS
 from organnet.volume import Volume
 
@@ -36,7 +38,7 @@ class Dataset:
     """Cases on disk, listed by split and read one at a time.
 
     Attributes:
-        name: phantom, pddca or openkbp.
+        name: phantom, pddca, openkbp or joint.
         root: folder the cases lie in.
         splits: case names by split: training, validation, test. A split may be empty.
         folders: each case's folder.
@@ -58,6 +60,20 @@ class Dataset:
                 f"{self.root} has no case {case_name}: it has {shortened(sorted(self.folders))}"
             )
         return self.read_case(self.folders[case_name])
+
+    def sha256(self, names: Sequence[str] | None = None) -> str:
+        """Of the names and contents of every file of these cases.
+
+        Without `names` of all of them, and of the list where the data set is one.
+        """
+        digest = hashlib.sha256()
+        if names is None and self.root.is_file():
+            digest.update(f"{sha256(self.root)}\n".encode())
+        for case in sorted(self.folders if names is None else names):
+            folder = self.folders[case]
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+                digest.update(f"{case}/{path.relative_to(folder)} {sha256(path)}\n".encode())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

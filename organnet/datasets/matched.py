@@ -29,6 +29,7 @@ from organnet.datasets.case import Case
 from organnet.datasets.pddca import write_case
 from organnet.errors import OrganNetError
 from organnet.files import make_folder, subfolders
+from organnet.layout import STRUCTURES
 from organnet.organs import BACKGROUND, ORGAN_NAMES, organ
 from organnet.volume import Volume
 
@@ -80,6 +81,8 @@ def write_matched(
     cannot be written to, or `out` holds none of the cases in the end.
     """
     missing = [pair for pair in PAIRS if not (out / pair.name).is_dir()]
+    if pddca_root is not None:
+        _refuse_without_chiasm([out / pair.name for pair in PAIRS if pair not in missing])
     if not missing:
         return []
     patients = _found(openkbp_root, "provided-data", "*-pats/pt_*")
@@ -95,6 +98,15 @@ def write_matched(
     for pair in tqdm(can_be_made, "match", unit="case", disable=None):
         write_case(out, match(pair, patients[pair.patient], scans[pair.scan], members))
     return [pair.name for pair in missing if pair not in can_be_made]
+
+
+def _refuse_without_chiasm(made: list[Path]) -> None:
+    for folder in made:
+        drawn = {path.stem for path in (folder / STRUCTURES).glob("*.nrrd")}
+        if {"BrainStem", "OpticNerve_L", "OpticNerve_R"} <= drawn and "Chiasm" not in drawn:
+            raise OrganNetError(
+                f"{folder} was made without an atlas: remove it, or choose another --out"
+            )
 
 
 def match(pair: Pair, patient: Path, scan: Path, atlas: Sequence[Member] = ()) -> Case:

@@ -6,7 +6,7 @@ The figures belong to no window and no pyplot state. A notebook shows them after
 
 from organnet.figures.ablation import ablation
 from organnet.figures.architecture import architecture
-from organnet.figures.confusion import count_sides, left_right_confusion
+from organnet.figures.confusion import left_right_confusion
 from organnet.figures.curves import learning_curves
 from organnet.figures.errors import error_surfaces
 from organnet.figures.gallery import phantom_gallery
@@ -24,7 +24,6 @@ __all__ = [
     "best_median_worst",
     "case_planes",
     "case_scene",
-    "count_sides",
     "entropy_and_error",
     "error_surfaces",
     "learning_curves",

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from organnet.figures.style import DOUBLE_MM, GREY, new_figure, printed
 
-ROW_MM, TOP_MM, FOOT_MM = 7.0, 12.0, 13.0
+ROW_MM, TOP_MM, FOOT_MM = 7.0, 12.0, 16.0
 NAMES = {
     "organnet": "OrganNet2.5D",
     "no-hdc": "no dilation (HDC)",
@@ -20,7 +20,7 @@ NAMES = {
 COLUMNS = (
     ("parameters\n(millions)", lambda row: f"{row['parameters']:.2f}"),
     ("GFLOP\nper patch", lambda row: f"{row['gflop']:.1f}"),
-    ("DSC\n(%)", lambda row: f"{100 * row['dsc']:.1f}"),
+    ("DSC (%),\nover cases", lambda row: f"{100 * row['dsc']:.1f}"),
     ("HD95\n(mm)", lambda row: f"{row['hd95_mm']:.1f}"),
 )
 """Head of a column of numbers, and what stands in it."""
@@ -82,4 +82,7 @@ def _basis(table: pd.DataFrame) -> str:
     """How many cases and seeds the differences rest on."""
     cases, seeds = table["cases"].dropna(), int(table["seeds"].min())
     n = f"n = {cases.min():.0f} cases" if len(cases) else "no variant to compare"
-    return f"{n}, {seeds} seed{'s' if seeds > 1 else ''}; bar: 95 % interval; filled: p < 0.05"
+    return (
+        f"{n}, {seeds} seed{'s' if seeds > 1 else ''}; filled: p < 0.05\n"
+        "bar: 95 % interval over cases, not over trainings"
+    )

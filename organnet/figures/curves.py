@@ -10,6 +10,7 @@ from organnet.figures.style import (
     GREY,
     ink,
     is_right,
+    marker,
     new_figure,
     printed,
 )
@@ -52,7 +53,10 @@ def _draw_scores(axes: Axes, log: pd.DataFrame) -> None:
         if values.notna().any():
             line = "--" if is_right(organ.name) else "-"
             label = spoken(organ.name)
-            style = _points(values) | {"linewidth": 0.9, "color": ink(organ.colour)}
+            style = {"linewidth": 0.9, "color": ink(organ.colour), "markersize": 3.5}
+            style |= {"marker": marker(organ.name), "markevery": max(1, len(values) // 15)}
+            if is_right(organ.name):
+                style["markerfacecolor"] = "white"
             axes.plot(scored["epoch"], 100 * values, line, label=label, **style)
     if len(scored):
         mean = 100 * scored["dsc_mean"]

@@ -52,7 +52,12 @@ def organ_scores(
             _draw_bands(axes, observers, values_of)
         draw_boxes(axes, counted, values_of)
     if observers is not None:
-        handles.append(Patch(facecolor=BAND, label="between two observers"))
+        handles.append(
+            Patch(
+                facecolor=BAND,
+                label=f"two observers, {observers['case'].nunique()} other scans: middle half",
+            )
+        )
     if counted["status"].str.endswith("empty").any():
         handles.append(
             Line2D([], [], color="#555555", marker="x", linestyle="", markersize=4, label="missing")

@@ -66,6 +66,22 @@ SHORT_NAMES = {
 """How an axis names an organ."""
 
 
+MARKERS = {
+    "BrainStem": "s",
+    "Chiasm": "D",
+    "Mandible": "^",
+    "OpticNerve": "o",
+    "Parotid": "v",
+    "Submandibular": "P",
+}
+"""Shapes beside colours: some organs' colours are one to a colour-blind reader."""
+
+
+def marker(name: str) -> str:
+    """The shape of an organ's points; a pair shares one."""
+    return MARKERS[name.split("_")[0]]
+
+
 def new_figure(width_mm: float, height_mm: float, constrained: bool = True) -> Figure:
     """An empty figure of that printed size, which belongs to no window and no global state."""
     size = (width_mm * INCHES_PER_MM, height_mm * INCHES_PER_MM)

@@ -14,6 +14,7 @@ from organnet.figures.style import (
     SINGLE_MM,
     ink,
     is_right,
+    marker,
     new_figure,
     plain_ticks,
     printed,
@@ -72,7 +73,7 @@ def volume_against_dsc(metrics: pd.DataFrame, voxel_ml: Mapping[str, float]) -> 
             axes.plot(
                 ml[mine],
                 100 * rows["dsc"][mine],
-                "o",
+                marker(organ.name),
                 color=ink(organ.colour),
                 markerfacecolor="none" if is_right(organ.name) else ink(organ.colour),
                 markersize=3,
