@@ -68,8 +68,8 @@ def results_table(root: Path | None) -> pd.DataFrame:
 
     Columns: who, data, cases, organs (how many are scored), mean DSC in % per organ (NaN where no
     case has it drawn), mean of these, and hd95_mm, the mean of the organs' mean HD95 (NaN where it
-    is not reported). Rows of different data do not compare. Raises OrganNetError for a file that is no table of
-    scores.
+    is not reported). Rows of different data do not compare. Raises OrganNetError for a file that
+    is no table of scores.
     """
     rows = [
         {

@@ -13,6 +13,7 @@ from organnet.figures.style import DOUBLE_MM, FONT_PT, SINGLE_MM
 from organnet.model import OrganNet
 from organnet.paper import PAPER, PAPER_RESULTS
 from organnet.settings import VARIANTS, ModelSettings
+from organnet.sides import count_sides
 
 
 def an_entropy_figure():
