@@ -221,9 +221,10 @@ def convert(
     from organnet.dicom.convert import convert as write_converted
     from organnet.dicom.ct import read_dicom_ct
     from organnet.dicom.names import read_names
+    from organnet.dicom.structures import images_drawn_on
 
     known = read_names(names) if names else None
-    ct = read_dicom_ct(series)
+    ct = read_dicom_ct(series, images_drawn_on(rtstruct))
     case = name or case_name(series)
     for note in (*ct.warnings, *write_converted(ct, rtstruct, out, case, known)):
         print(note, file=sys.stderr)

@@ -16,6 +16,8 @@ from organnet.volume import Volume, write_volume
 
 SUFFIX = ".seg.nrrd"
 _CATEGORY = "SCT^123037004^Anatomical Structure"
+"""Not names.ANATOMICAL_STRUCTURE, the code of DICOM's own list (CID 7150): Slicer's General Anatomy
+list has this one, SNOMED CT's "Body structure", and Slicer looks a segment up by the code."""
 
 
 def write_seg_nrrd(labels: Volume, path: Path) -> None:

@@ -75,7 +75,7 @@ def read_volume(path: Path) -> Volume:
     Raises OrganNetError, one line that names the file, where it is missing, a folder, of another
     format, truncated, not 3D, not scalar, on a sheared grid, or holds NaN or infinity.
     """
-    reader = _open_image(path)
+    reader = open_image(path)
     _refuse_what_is_no_volume(path, reader)
     _refuse_incomplete(path, reader)
     try:
@@ -148,7 +148,7 @@ def write_volume(volume: Volume, path: Path, header: Mapping[str, str] | None = 
         except RuntimeError as error:
             raise _not_written(path, _cause(error)) from error
         try:
-            _refuse_incomplete(temporary, _open_image(temporary))
+            _refuse_incomplete(temporary, open_image(temporary))
         except OrganNetError as error:
             raise _not_written(path, "it came out incomplete") from error
 
@@ -241,8 +241,8 @@ def _image_from_volume(volume: Volume) -> sitk.Image:
     return image
 
 
-def _open_image(path: Path) -> sitk.ImageFileReader:
-    """A reader that has seen the file's header."""
+def open_image(path: Path) -> sitk.ImageFileReader:
+    """A reader that has seen the file's header; raises OrganNetError where there is none."""
     if path.is_dir():
         raise OrganNetError(f"{path} is a folder: give the image file in it, such as img.nrrd")
     if not path.exists():

@@ -172,3 +172,28 @@ def test_contours_that_overlap_are_united_and_a_second_copy_changes_nothing() ->
     united = mask_of_contour(a, SHAPE) | mask_of_contour(b, SHAPE)
     assert np.array_equal(mask_of_contours([a, b], SHAPE), united)
     assert np.array_equal(mask_of_contours([a, b, a[::-1]], SHAPE), united)
+
+
+def circle(radius: float, points: int = 40) -> np.ndarray:
+    angles = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    return 15 + radius * np.column_stack([np.sin(angles), np.cos(angles)])
+
+
+def test_a_contour_stored_twice_with_other_points_hollows_nothing_out() -> None:
+    shape = (31, 31)
+    outer, hole = circle(12.2), circle(6.2)
+    expected = mask_of_contour(outer, shape) & ~mask_of_contour(hole, shape)
+    thinned, smaller = circle(12.2, 20), circle(5.8)
+    fewer = mask_of_contour(thinned, shape)
+    assert (mask_of_contour(outer, shape) & ~fewer).any()  # what would be left of the organ
+    assert mask_of_contour(smaller, shape).sum() < mask_of_contour(hole, shape).sum()
+    contours = [thinned, hole, outer, smaller]
+    for order in (contours, contours[::-1]):
+        assert np.array_equal(mask_of_contours(order, shape), expected)
+
+
+def test_a_wall_of_one_pixel_around_a_hole_stays() -> None:
+    outer, hole = box(0.5, 0.5, 7.5, 8.5), box(1.5, 1.5, 6.5, 7.5)
+    wall = mask_of_contour(outer, SHAPE) & ~mask_of_contour(hole, SHAPE)
+    assert np.array_equal(mask_of_contours([hole, outer], SHAPE), wall)
+    assert wall.sum() == 7 * 8 - 5 * 6

@@ -25,6 +25,8 @@ from pydicom.uid import (
 from organnet.dicom import files
 from organnet.dicom.ct import read_dicom_ct
 from organnet.dicom.header import begins_like_dicom
+from organnet.dicom.studies import holds_one_study
+from organnet.errors import OrganNetError
 
 SHAPE = (3, 6, 7)
 HU = head_hu(SHAPE)
@@ -53,8 +55,8 @@ def test_other_files_and_deeper_folders_do_not_matter(tmp_path: Path) -> None:
     for n, image in enumerate(ct_series(HU)):
         write_images([image], tmp_path / f"disc/{n}/.deep")
     (tmp_path / "README.txt").write_text("08 this is no DICOM\n" * 20)
-    (tmp_path / "disc/empty.dcm").touch()
-    (tmp_path / "disc/short.dcm").write_bytes(b"\x08\x00")
+    (tmp_path / "disc/._IM0000.dcm").write_bytes(b"\x08\x00")
+    (tmp_path / "disc/notes").write_bytes(b"\x08\x00")
     (tmp_path / "disc/nowhere").symlink_to(tmp_path / "gone")
     directory = ct_series(HU)[0]
     directory.SOPClassUID = MediaStorageDirectoryStorage
@@ -125,6 +127,44 @@ def test_a_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "empty", "no DICOM images")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("IM0099", b"", True),
+        ("IM0099", b"cut off", True),  # like IM0000 beside it
+        ("last.DCM", b"\x08\x00", True),
+        ("last.IMA", bytes(999), True),
+        ("empty", b"", True),
+        ("deeper/IM0099", b"cut off", False),  # beside no file of DICOM
+        ("IMAGES", b"cut off", False),
+        (".IM0099", b"", False),
+    ],
+)
+def test_files_cut_off_by_copying_are_told(
+    name: str, content: bytes, told: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "Archer_Alice"
+    paths = write_images(ct_series(HU), folder)
+    lost = folder / name
+    lost.parent.mkdir(exist_ok=True)
+    lost.write_bytes(content)
+    expected = f"1 file is empty or damaged and left out, first {name}: "
+    members = {f"Archer/{path.relative_to(folder)}": path for path in [*paths, lost]}
+    for given in (folder, zipped(tmp_path, members)):
+        warnings = read_dicom_ct(given).warnings
+        assert len(warnings) == told
+        assert not told or warnings[0].startswith(expected)
+
+
+def test_the_files_cut_off_are_counted(tmp_path: Path) -> None:
+    images = ct_series(head_hu((6, 6, 7)))
+    for path in write_images(images, tmp_path)[-2:]:
+        path.write_bytes(b"")
+    found = read_dicom_ct(tmp_path)
+    assert found.ct.shape[0] == 4
+    assert found.warnings[0].startswith("2 files are empty or damaged and left out, first IM")
+
+
 @pytest.mark.parametrize("keyword", ["Modality", "SeriesInstanceUID"])
 def test_a_file_that_says_nothing_is_refused(keyword: str, tmp_path: Path) -> None:
     images = ct_series(HU)
@@ -170,12 +210,31 @@ def test_of_two_alike_the_one_with_the_smaller_uid_is_taken(tmp_path: Path) -> N
     assert read_dicom_ct(tmp_path).warnings[0].startswith("took series 8: CT, 3 files")
 
 
+def test_the_ct_that_was_drawn_on_is_taken_before_the_one_with_most_images(tmp_path: Path) -> None:
+    write_images(series(2, "THIN", 9), tmp_path / "2")
+    thick = series(4, "THICK", 4)
+    write_images(thick, tmp_path / "4")
+    for named in ({thick[0].SeriesInstanceUID}, {thick[1].SOPInstanceUID, "1.2.3"}):
+        found = read_dicom_ct(tmp_path, frozenset(named))
+        assert np.array_equal(found.ct.array, head_hu((4, 6, 7), seed=4))
+        (warning,) = found.warnings
+        assert warning.startswith("took series 4 (THICK)")
+        assert warning.endswith("the CT that was drawn on is taken")
+    assert read_dicom_ct(tmp_path, frozenset({"1.2.3"})).ct.shape == (9, 6, 7)
+
+
 @pytest.mark.parametrize(
-    ("keyword", "what"), [("PatientID", "patients"), ("FrameOfReferenceUID", "positionings")]
+    ("keyword", "what"),
+    [
+        ("PatientID", "patients"),
+        ("PatientName", "patients"),
+        ("PatientBirthDate", "patients"),
+        ("FrameOfReferenceUID", "positionings"),
+    ],
 )
 def test_a_mixed_series_is_refused(keyword: str, what: str, tmp_path: Path) -> None:
     images = ct_series(HU)
-    setattr(images[1], keyword, "1.2.3")
+    setattr(images[1], keyword, "20010203")
     write_images(images, tmp_path)
     refused(tmp_path, rf"series 3 \(HEAD 2.5\) mixes 2 {what} \({keyword}\)")
 
@@ -183,7 +242,24 @@ def test_a_mixed_series_is_refused(keyword: str, what: str, tmp_path: Path) -> N
 def test_series_of_two_patients_are_refused(tmp_path: Path) -> None:
     write_images(series(2, count=4), tmp_path / "2")
     write_images(series(4, PatientID="P2"), tmp_path / "4")
-    refused(tmp_path, "CTs of 2 patients")
+    refused(tmp_path, r"CTs of 2 patients \(PatientID\)")
+
+
+def test_patients_without_an_id_are_told_apart_and_not_named(tmp_path: Path) -> None:
+    """All in one folder, as a disc may be copied."""
+    alice = series(2, count=4, PatientID="", PatientName="Archer^Alice")
+    bob = series(4, PatientID="", PatientName="Archer^Bob")
+    write_images([*alice, *bob], tmp_path)
+    assert holds_one_study(tmp_path)
+    with pytest.raises(OrganNetError, match=r"CTs of 2 patients \(PatientName\)") as error:
+        read_dicom_ct(tmp_path)
+    assert "Archer" not in str(error.value)
+
+
+def test_one_patients_name_may_be_spelt_in_two_ways(tmp_path: Path) -> None:
+    write_images(series(2, count=4, PatientName="Archer^Alice"), tmp_path / "2")
+    write_images(series(4, PatientName="ARCHER^ALICE^^^"), tmp_path / "4")
+    assert read_dicom_ct(tmp_path).ct.shape == (4, 6, 7)
 
 
 def test_where_there_is_no_ct_the_line_names_what_is_there(tmp_path: Path) -> None:

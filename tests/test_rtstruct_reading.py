@@ -110,6 +110,18 @@ def test_contours_a_little_off_their_image_snap_to_it(plain, series, tmp_path: P
     assert np.array_equal(array > 0, pixels(1, slice(1, 6), slice(1, 6)))
 
 
+def test_contours_of_two_heights_on_one_image_are_refused(plain, series, tmp_path: Path) -> None:
+    """They would be an outline and its hole; images are 3 mm apart."""
+    outer, inner = box(1, 0.5, 0.5, 9.5, 9.5), box(1.3, 2.5, 2.5, 7.5, 7.5)
+    dataset = with_contours(plain, ("Mandible", [outer, inner]))
+    with pytest.raises(OrganNetError, match=r"contours of Mandible 0\.90 mm apart fall on one"):
+        read(dataset, series, tmp_path)
+    rounded = box(1.05, 2.5, 2.5, 7.5, 7.5)
+    array, _, _ = read(with_contours(plain, ("Mandible", [outer, rounded])), series, tmp_path)
+    hollow = pixels(1, slice(1, 10), slice(1, 10)) & ~pixels(1, slice(3, 8), slice(3, 8))
+    assert np.array_equal(array > 0, hollow)
+
+
 @pytest.mark.parametrize("n", [-0.6, 3.6, 40.0])
 def test_contours_on_no_image_are_refused(plain, series, tmp_path: Path, n: float) -> None:
     dataset = with_contours(plain, ("Mandible", [box(n, 0.5, 0.5, 5.5, 5.5)]))

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from rtstruct_parts import label_map
 
-from organnet.dicom.names import TG263
+from organnet.dicom.names import ANATOMICAL_STRUCTURE, TG263
 from organnet.errors import OrganNetError
 from organnet.organs import UNKNOWN, organ
 from organnet.slicer import write_seg_nrrd
@@ -46,6 +46,9 @@ def test_slicer_finds_each_organ_with_its_name_and_colour(tmp_path: Path) -> Non
     assert header["Segmentation_ReferenceImageExtentOffset"] == "0 0 0"
     assert "~SCT^45289007^Parotid gland~SCT^7771000^Left~" in header["Segment3_Tags"]
     assert "~SCT^119238007^Brain Stem~^^~" in header["Segment0_Tags"]
+    # The category as Slicer's list codes it, which is not as DICOM's does
+    listed = "3D Slicer General Anatomy list~SCT^123037004^Anatomical Structure~SCT^"
+    assert listed in header["Segment0_Tags"] and ANATOMICAL_STRUCTURE.value == "91723000"
 
 
 def test_slicers_own_keys_are_seen_through_simpleitk_too(tmp_path: Path) -> None:

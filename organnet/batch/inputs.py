@@ -53,9 +53,10 @@ class Kind:
 
 
 def _read_image(path: Path) -> Scan:
+    from organnet.orientation import orientation_warnings
     from organnet.volume import read_ct
 
-    return Scan(read_ct(path))
+    return Scan(read_ct(path), warnings=orientation_warnings(path))
 
 
 def is_zip(path: Path) -> bool:

@@ -11,6 +11,9 @@ import contourpy
 import numpy as np
 from jaxtyping import Bool, Float64
 
+SAME_LINE_PIXELS = 0.5
+"""Contours that are nowhere as far apart are one, stored twice with points rounded or left out."""
+
 
 def contours_of_mask(mask: Bool[np.ndarray, "rows columns"]) -> list[Float64[np.ndarray, "_ 2"]]:
     """Outline each piece of a mask; pixels that touch at a corner only are two pieces.
@@ -71,16 +74,38 @@ def mask_of_contours(
     """The pixels of all contours that one structure has on one image: their union but for holes.
 
     A contour is a hole where larger ones have filled all that it holds, and an island again
-    within a hole. A contour that repeats another changes nothing.
+    within a hole. A contour that repeats another, within half a pixel, changes nothing: the wall
+    around a hole is one pixel thick at least.
     """
-    fills = {fill.tobytes(): fill for fill in (mask_of_contour(c, shape) for c in contours)}
+    fills = {fill.tobytes(): (fill, c) for c in contours for fill in [mask_of_contour(c, shape)]}
     mask = np.zeros(shape, np.bool_)
-    for fill in sorted(fills.values(), key=np.count_nonzero, reverse=True):
+    drawn: list[Float64[np.ndarray, "_ 2"]] = []
+    for fill, contour in sorted(fills.values(), key=lambda pair: -np.count_nonzero(pair[0])):
+        if any(_repeats(contour, other) for other in drawn):
+            continue
+        drawn.append(contour)
         if mask[fill].all():
             mask &= ~fill
         else:
             mask |= fill
     return mask
+
+
+def _repeats(a: Float64[np.ndarray, "n 2"], b: Float64[np.ndarray, "m 2"]) -> bool:
+    """Whether each point of both contours lies within half a pixel of the other's line."""
+    if np.abs([a.min(0) - b.min(0), a.max(0) - b.max(0)]).max() >= SAME_LINE_PIXELS:
+        return False  # the most are told apart by this, at no cost
+    return max(_farthest(a, b), _farthest(b, a)) < SAME_LINE_PIXELS
+
+
+def _farthest(points: Float64[np.ndarray, "n 2"], ring: Float64[np.ndarray, "m 2"]) -> float:
+    """The largest distance of a point to a closed line."""
+    along = np.roll(ring, -1, axis=0) - ring
+    length = np.maximum((along**2).sum(axis=1), 1e-12)
+    from_start = points[:, None] - ring
+    share = np.clip((from_start * along).sum(axis=2) / length, 0, 1)
+    off = from_start - share[:, :, None] * along
+    return float(np.sqrt((off**2).sum(axis=2).min(axis=1).max()))
 
 
 def _from_top_left(ring: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:

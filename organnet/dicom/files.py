@@ -3,12 +3,14 @@
 import contextlib
 import lzma
 import os
+import re
 import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
 
 from organnet.dicom.header import HEAD, DicomFile, begins_like_dicom, is_dicom
 from organnet.errors import OrganNetError, one_line
@@ -18,14 +20,17 @@ MOST_UNPACKED_BYTES = 8_000_000_000
 
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
 _ENCRYPTED = 1
+_SUFFIXES = (".dcm", ".dicom", ".ima")
+"""What files of DICOM are called, where they have a suffix."""
 
 
 @contextlib.contextmanager
-def dicom_files(path: Path) -> Iterator[list[DicomFile]]:
+def dicom_files(path: Path) -> Iterator[tuple[list[DicomFile], tuple[str, ...]]]:
     """The files below a folder or in a .zip that begin like DICOM, whatever their names.
 
-    A .zip is unpacked to a temporary folder while the block runs. Raises OrganNetError where the
-    path is neither, cannot be read, or the .zip is damaged, locked or too large.
+    With them comes a warning of those that were meant as DICOM and do not begin like it. A .zip is
+    unpacked to a temporary folder while the block runs. Raises OrganNetError where the path is
+    neither, cannot be read, or the .zip is damaged, locked or too large.
     """
     if path.is_dir():
         yield _in_folder(path)
@@ -38,8 +43,9 @@ def dicom_files(path: Path) -> Iterator[list[DicomFile]]:
             yield _unpacked(path, Path(folder))
 
 
-def _in_folder(folder: Path) -> list[DicomFile]:
+def _in_folder(folder: Path) -> tuple[list[DicomFile], tuple[str, ...]]:
     found = []
+    others = []
     for place, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders.sort()
         for name in sorted(names):
@@ -47,12 +53,47 @@ def _in_folder(folder: Path) -> list[DicomFile]:
             try:
                 if is_dicom(path):
                     found.append(DicomFile(path, str(path)))
+                else:
+                    others.append((path, path.is_file() and path.stat().st_size == 0))
             except OSError as error:
                 raise _no_access(path, error) from error
-    return found
+    return found, _lost((one.path for one in found), others)
 
 
-def _unpacked(path: Path, folder: Path) -> list[DicomFile]:
+def _lost(found: Iterable[PurePath], others: Iterable[tuple[PurePath, bool]]) -> tuple[str, ...]:
+    """The warning of files meant as DICOM among others, each with whether it is empty.
+
+    Such are those that are empty, and those called as DICOM is or like a file of DICOM beside
+    them. Copying that broke off leaves them. A hidden file holds what a Mac keeps of another.
+    """
+    kinds = defaultdict(set)
+    for path in found:
+        kinds[path.parent].add(_kind(path.name))
+    lost = [
+        path.name
+        for path, empty in others
+        if not path.name.startswith(".")
+        and (
+            empty
+            or path.name.lower().endswith(_SUFFIXES)
+            or _kind(path.name) in kinds.get(path.parent, ())
+        )
+    ]
+    if not lost:
+        return ()
+    files = "1 file is" if len(lost) == 1 else f"{len(lost)} files are"
+    return (
+        f"{files} empty or damaged and left out, first {one_line(lost[0])}: "
+        "where they are images, copy or export them again",
+    )
+
+
+def _kind(name: str) -> str:
+    """What the names of one series have in common: all but their numbers and UIDs."""
+    return re.sub(r"[\d.]*\d", "#", name)
+
+
+def _unpacked(path: Path, folder: Path) -> tuple[list[DicomFile], tuple[str, ...]]:
     """Unpack under names of our own: a member's name decides nothing but what a message says."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -60,7 +101,10 @@ def _unpacked(path: Path, folder: Path) -> list[DicomFile]:
                 raise OrganNetError(
                     f"{path} is locked with a password: unpack it yourself and give the folder"
                 )
-            members = [m for m in archive.infolist() if not m.is_dir() and _is_dicom(archive, m)]
+            members, others = [], []
+            for member in archive.infolist():
+                if not member.is_dir():
+                    (members if _is_dicom(archive, member) else others).append(member)
             unpacked_bytes = sum(member.file_size for member in members)
             if unpacked_bytes > MOST_UNPACKED_BYTES:
                 raise OrganNetError(
@@ -68,7 +112,12 @@ def _unpacked(path: Path, folder: Path) -> list[DicomFile]:
                     f"{MOST_UNPACKED_BYTES / 1e9:.0f} GB allowed: give the folder or .zip of one "
                     "CT series"
                 )
-            return [_unpack(archive, m, folder / f"{n}.dcm") for n, m in enumerate(members)]
+            lost = _lost(
+                (PurePath(member.filename) for member in members),
+                ((PurePath(member.filename), member.file_size == 0) for member in others),
+            )
+            files = [_unpack(archive, m, folder / f"{n}.dcm") for n, m in enumerate(members)]
+            return files, lost
     except _ZIP_ERRORS as error:
         raise OrganNetError(
             f"{path} cannot be unpacked ({one_line(str(error))}): unpack it yourself and give "

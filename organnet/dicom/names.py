@@ -38,6 +38,7 @@ class Code:
 
 
 ANATOMICAL_STRUCTURE = Code("91723000", "Anatomical Structure")
+"""DICOM's code (CID 7150). 3D Slicer's own lists have another, which `slicer` writes."""
 LEFT, RIGHT = Code("7771000", "Left"), Code("24028007", "Right")
 _OPTIC_NERVE = Code("18234004", "Optic nerve")
 _PAROTID = Code("45289007", "Parotid gland")

@@ -1,7 +1,7 @@
 """Where the images of a series lie: pixels to mm and back, and the image nearest to a place."""
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Bool, Float64, UInt8
 
 from organnet.dicom.images import CTImage, DicomCT
 from organnet.volume import Volume
@@ -49,28 +49,41 @@ def on_grid(series: DicomCT, pixels: UInt8[np.ndarray, "n rows columns"]) -> Vol
     """
     if _is_the_grid(series):
         return series.ct.with_array(pixels)
-    heights = image_heights_mm(series)
-    upwards = np.argsort(heights)
-    between = (heights[upwards][1:] + heights[upwards][:-1]) / 2
-    reach = slice_spacing_mm(series) / 2 + 1e-3
     labels = np.zeros(series.ct.shape, np.uint8)
-    depth, rows, columns = labels.shape
+    _, rows, columns = labels.shape
     in_slice = np.indices((rows, columns)).reshape(2, -1).T.astype(np.float64)
     ct = series.ct
     steps = (ct.direction * np.asarray(ct.spacing_mm)).T
-    for z in range(depth):
+    apart = _slices_to_images_mm(series)
+    between = slices_between_images(series)
+    for z, n in enumerate(np.abs(apart).argmin(axis=1)):
+        if not between[z] and abs(apart[z, n]) > _reach_mm(series):
+            continue  # beyond the first or last image
         places = ct.position_mm((z, 0, 0)) + in_slice @ steps[1:]
-        height = heights_mm(series, places)
-        nearest = upwards[np.searchsorted(between, height)]
+        at = np.rint(to_pixels(series.images[n], places)).astype(np.int64)
+        here = ((at >= 0) & (at < series.images[n].shape)).all(axis=1)
         found = np.zeros(len(places), np.uint8)
-        for n in np.unique(nearest):
-            image = series.images[n]
-            at = np.rint(to_pixels(image, places)).astype(np.int64)
-            here = (nearest == n) & (np.abs(height - heights[n]) <= reach)
-            here &= ((at >= 0) & (at < image.shape)).all(axis=1)
-            found[here] = pixels[n][tuple(at[here].T)]
+        found[here] = pixels[n][tuple(at[here].T)]
         labels[z] = found.reshape(rows, columns)
     return ct.with_array(labels)
+
+
+def slices_between_images(series: DicomCT) -> Bool[np.ndarray, " z"]:
+    """The slices of `ct` that lie on no image, but between two: an image is missing there."""
+    apart = _slices_to_images_mm(series)
+    on_none = np.abs(apart).min(axis=1) > _reach_mm(series)
+    return on_none & (apart.max(axis=1) > 0) & (apart.min(axis=1) < 0)
+
+
+def _slices_to_images_mm(series: DicomCT) -> Float64[np.ndarray, "z n"]:
+    """From each slice of `ct` to each image, along the normal; rounded, so that ties are ties."""
+    starts = [series.ct.position_mm((z, 0, 0)) for z in range(series.ct.shape[0])]
+    return np.round(image_heights_mm(series) - heights_mm(series, np.array(starts))[:, None], 6)
+
+
+def _reach_mm(series: DicomCT) -> float:
+    """How far an image reaches along the normal: to half-way to the next, and what is rounded."""
+    return slice_spacing_mm(series) / 2 + 1e-3
 
 
 def _is_the_grid(series: DicomCT) -> bool:

@@ -29,25 +29,23 @@ from organnet.dicom.derived import (
     save,
     without_header_warnings,
 )
+from organnet.dicom.drawn import check_drawn_on, contours_by_image
 from organnet.dicom.images import CTImage, DicomCT
 from organnet.dicom.names import TG263, organs_of_structures
-from organnet.dicom.places import (
-    heights_mm,
-    image_heights_mm,
-    on_grid,
-    slice_spacing_mm,
-    to_mm,
-    to_pixels,
+from organnet.dicom.places import on_grid, slices_between_images, to_mm, to_pixels
+from organnet.dicom.structures import (
+    CLOSED,
+    CLOSED_PLANAR,
+    CLOSED_XOR,
+    Contour,
+    Structure,
+    read_structures,
 )
-from organnet.dicom.structures import Contour, Structure, read_structures
 from organnet.errors import OrganNetError, one_line
 from organnet.volume import Volume
 
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 """Detached Study Management, retired: the standard still asks for it here."""
-CLOSED_PLANAR, CLOSED_XOR = "CLOSED_PLANAR", "CLOSEDPLANAR_XOR"
-CLOSED = (CLOSED_PLANAR, CLOSED_XOR)
-"""The two kinds of contour that hold pixels; of the second, what an even number holds is out."""
 
 
 def write_rtstruct(series: DicomCT, labels: Volume, path: Path, *, anonymise: bool = False) -> None:
@@ -82,11 +80,12 @@ def read_rtstruct(
 
     Structures are organs by `names` (structure's name to organ) first, then by their spelling.
     Each contour counts for the image it lies on, within half the slice spacing; a contour inside
-    another of its structure is a hole. Where two organs overlap the smaller one wins.
+    another of its structure is a hole. Where two organs overlap the smaller one wins. Where images
+    are missing the slices between are as the nearest image.
 
-    Returns the label map (uint8), the organs drawn, and a note on each thing left out. Raises
-    OrganNetError where the file is faulty, of another frame of reference, names one organ twice,
-    has a contour that lies on no image, or none of the nine organs.
+    Returns the label map (uint8), the organs drawn, and a note on each thing left out or made up.
+    Raises OrganNetError where the file is faulty, of another frame of reference or series, names
+    one organ twice, has a contour that lies on no image, or none of the nine organs.
     """
     listed = read_structures(path)
     structures = [s for s in listed if s.contours]  # what a template holds may be empty
@@ -94,13 +93,14 @@ def read_rtstruct(
     notes = [f"{s.title} has no contour: left out" for s in listed if not s.contours]
     notes += others
     frame = series.images[0].header.get("FrameOfReferenceUID")
+    if any(structures[at].frame_of_reference != frame for at in organs.values()):
+        raise OrganNetError(
+            f"{path} was drawn in another frame of reference than that of the CT series: "
+            "give the series that it was drawn on"
+        )
+    notes += check_drawn_on(path, [structures[at] for at in organs.values()], series)
     masks = {}
     for organ, at in organs.items():
-        if structures[at].frame_of_reference != frame:
-            raise OrganNetError(
-                f"{path} was drawn in another frame of reference than that of the CT series: "
-                "give the series that it was drawn on"
-            )
         mask, left_out = _mask(path, structures[at], series)
         notes += left_out
         if mask is None:
@@ -114,6 +114,12 @@ def read_rtstruct(
     rows, columns = series.images[0].shape
     pixels = compose_labels(masks, (len(series.images), rows, columns))
     labels = on_grid(series, pixels)
+    made_up = np.count_nonzero(labels.array[slices_between_images(series)].any(axis=(1, 2)))
+    if made_up:
+        slices = (
+            "1 interpolated slice has" if made_up == 1 else f"{made_up} interpolated slices have"
+        )
+        notes.append(f"{slices} the labels of the nearest image")
     return labels, frozenset(masks), tuple(notes)
 
 
@@ -213,22 +219,9 @@ def _observation(number: int, name: str) -> Dataset:
 
 def _mask(path: Path, structure: Structure, series: DicomCT) -> tuple[Mask | None, list[str]]:
     """A structure's pixels in the images, None where it has none; a note on what was left out."""
-    heights = image_heights_mm(series)
-    reach = slice_spacing_mm(series) / 2 + 1e-3
-    on_image: dict[int, list[Contour]] = {}
-    skipped: Counter[str] = Counter()
-    for contour in structure.contours:
-        if contour.kind not in CLOSED:
-            skipped[contour.kind] += 1
-            continue
-        height = heights_mm(series, contour.positions_mm)
-        nearest = int(np.argmin(np.abs(heights - height.mean())))
-        if np.abs(height - heights[nearest]).max() > reach:
-            raise OrganNetError(
-                f"{path}: a contour of {structure.title} lies on no image of the CT series: "
-                "give the series that it was drawn on, with all its images"
-            )
-        on_image.setdefault(nearest, []).append(contour)
+    closed = [contour for contour in structure.contours if contour.is_closed]
+    skipped = Counter(one.kind for one in structure.contours if not one.is_closed)
+    on_image = contours_by_image(path, structure, closed, series)
     notes = [
         f"{structure.title}: {count} of kind {one_line(kind)} left out"
         for kind, count in skipped.items()

@@ -18,9 +18,12 @@ from organnet.dicom.header import DicomFile, read_header, text, unreadable
 from organnet.errors import OrganNetError
 
 _TAGS = (
-    *("SpecificCharacterSet", "SOPClassUID", "Modality", "ImageType", "PatientID"),
+    *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType"),
+    *("PatientID", "PatientName", "PatientBirthDate"),
     *("SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "FrameOfReferenceUID"),
 )
+_PATIENT = ("PatientID", "PatientName", "PatientBirthDate")
+"""What tells patients apart: exports leave one or another of them empty, mostly the ID."""
 _CT = "CT"
 _ENHANCED = "enhanced CT"
 _ENHANCED_CLASSES = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
@@ -52,13 +55,21 @@ class _Instance:
         """Series UID and kind: a localizer may share the UID of the images it was made for."""
         return text(self.header, "SeriesInstanceUID"), self.kind
 
+    def is_one_of(self, uids: frozenset[str]) -> bool:
+        """Whether its own UID or that of its series is among these."""
+        return text(self.header, "SOPInstanceUID") in uids or self.series[0] in uids
 
-def choose_ct(files: list[DicomFile], path: Path) -> CTSeries:
-    """The CT series with the most images, by series UID where two have as many.
 
-    Localizers, reports and other modalities are left aside. Raises OrganNetError where there is
-    no CT series or only an enhanced (multi-frame) one, where a file is damaged, and where CT
-    series or the images of one are of more than one patient or frame of reference.
+def choose_ct(
+    files: list[DicomFile], path: Path, drawn_on: frozenset[str] = frozenset()
+) -> CTSeries:
+    """The CT series with most images of these UIDs; without any, the one with the most images.
+
+    `drawn_on` are UIDs of images or series that structures refer to. Where two series have as
+    many images the smaller UID decides. Localizers, reports and other modalities are left aside.
+    Raises OrganNetError where there is no CT series or only an enhanced (multi-frame) one, where
+    a file is damaged, and where CT series or the images of one are of more than one patient or
+    frame of reference.
     """
     series: dict[tuple[str, str], list[_Instance]] = {}
     for file in tqdm(files, unit="file", disable=None, leave=False):
@@ -68,19 +79,18 @@ def choose_ct(files: list[DicomFile], path: Path) -> CTSeries:
     candidates = {key: found for key, found in series.items() if key[1] == _CT}
     if not candidates:
         raise _no_ct(series, path)
-    chosen = min(candidates, key=lambda key: (-len(candidates[key]), key))
+    meant = {key: sum(o.is_one_of(drawn_on) for o in found) for key, found in candidates.items()}
+    chosen = min(candidates, key=lambda key: (-meant[key], -len(candidates[key]), key))
     instances = candidates[chosen]
     name = _series_name(instances)
     _refuse_mixed(instances, name, path)
-    patients = _values([one for found in candidates.values() for one in found], "PatientID")
-    if patients > 1:
-        raise OrganNetError(f"{path} holds CTs of {patients} patients: give the folder of one")
+    _refuse_patients([one for found in candidates.values() for one in found], path)
     others = [_described(found) for key, found in sorted(series.items()) if key != chosen]
     warnings = ()
     if others:
         warnings = (
-            f"took {_described(instances)}, left aside {shortened(others)}: "
-            "the CT with the most images is taken",
+            f"took {_described(instances)}, left aside {shortened(others)}: the CT "
+            f"{'that was drawn on' if meant[chosen] else 'with the most images'} is taken",
         )
     return CTSeries(name, tuple(one.file for one in instances), warnings)
 
@@ -109,7 +119,8 @@ def _kind(header: Dataset) -> str:
 
 
 def _refuse_mixed(instances: list[_Instance], name: str, path: Path) -> None:
-    for keyword, what in (("PatientID", "patients"), ("FrameOfReferenceUID", "positionings")):
+    whose = [(keyword, "patients") for keyword in _PATIENT]
+    for keyword, what in (*whose, ("FrameOfReferenceUID", "positionings")):
         count = _values(instances, keyword)
         if count > 1:
             raise OrganNetError(
@@ -118,8 +129,18 @@ def _refuse_mixed(instances: list[_Instance], name: str, path: Path) -> None:
             )
 
 
+def _refuse_patients(instances: list[_Instance], path: Path) -> None:
+    for keyword in _PATIENT:
+        count = _values(instances, keyword)
+        if count > 1:
+            raise OrganNetError(
+                f"{path} holds CTs of {count} patients ({keyword}): give the folder of one"
+            )
+
+
 def _values(instances: list[_Instance], keyword: str) -> int:
-    return len({text(one.header, keyword) for one in instances})
+    """How many values an element has: one name may be in capitals, or end in empty parts."""
+    return len({text(one.header, keyword).rstrip("^ ").casefold() for one in instances})
 
 
 def _series_name(instances: list[_Instance]) -> str:
