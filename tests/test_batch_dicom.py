@@ -5,11 +5,13 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from batch_parts import manifest
 from dicom_parts import ct_series, write_images
 
 from organnet.batch.finding import find_inputs
+from organnet.batch.record import read_record
 from organnet.batch.run import segment
 from organnet.cli import app
 from organnet.datasets import pddca
@@ -96,10 +98,29 @@ def test_a_zip_gives_what_its_folder_gives(
         assert (tmp_path / "out" / file).read_bytes() == (segmented / file).read_bytes(), file
 
 
-def test_anonymised_outputs_hold_no_name(smoke_run: Run, studies: Path, tmp_path: Path) -> None:
+def test_anonymised_outputs_and_messages_hold_no_name(
+    smoke_run: Run, studies: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nor those of files within a folder or .zip, nor what a series is described as."""
     patient = shutil.copytree(studies / "A", tmp_path / "Alice_Archer")
+    (patient / "Alice.dcm").write_bytes(b"")
+    for path in sorted(patient.rglob("*")):
+        if path.is_file() and path.name != "Alice.dcm":
+            dataset = pydicom.dcmread(path)
+            dataset.SeriesDescription = "Alice's neck"
+            dataset.save_as(path)
+    with zipfile.ZipFile(tmp_path / "Alice.zip", "w") as archive:
+        for path in sorted((studies / "A").rglob("*")):
+            if path.is_file():
+                archive.writestr(f"Alice_Archer/{path.name}", path.read_bytes()[:-100])
     out = tmp_path / "out"
-    segment([patient], [smoke_run.folder], out, formats=FORMATS, anonymise=True)
+    inputs = [patient, tmp_path / "Alice.zip"]
+    assert segment(inputs, [smoke_run.folder], out, formats=FORMATS, anonymise=True) == 1
+    said = "".join(capfd.readouterr())
+    assert "case-002 failed: case-002.zip: file " in said and "Alice" not in said
+    warnings = read_record(out, "case-001").warnings
+    assert "1 file is empty or damaged and left out: where" in " ".join(warnings)
+    assert any(warning.startswith("took series") for warning in warnings)
     files = [path for path in out.rglob("*") if path.is_file()]
     assert len(files) >= 8
     for path in files:

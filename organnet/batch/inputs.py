@@ -42,17 +42,18 @@ class Kind:
     Attributes:
         claims: whether a path is one case of this kind; the first kind that claims a path has it.
         files: what belongs to the case and is hashed.
-        read: raises OrganNetError where it is faulty.
+        read: a path, and whether messages are to name nothing below it; raises OrganNetError where
+            it is faulty.
         is_dicom: whether the scan will have its series.
     """
 
     claims: Callable[[Path], bool]
     files: Callable[[Path], list[Path]]
-    read: Callable[[Path], Scan]
+    read: Callable[[Path, bool], Scan]
     is_dicom: bool = False
 
 
-def _read_image(path: Path) -> Scan:
+def _read_image(path: Path, _anonymise: bool) -> Scan:
     from organnet.orientation import orientation_warnings
     from organnet.volume import read_ct
 
@@ -90,10 +91,10 @@ def _files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def _read_dicom(path: Path) -> Scan:
+def _read_dicom(path: Path, anonymise: bool) -> Scan:
     from organnet.dicom.ct import read_dicom_ct
 
-    series = read_dicom_ct(path)
+    series = read_dicom_ct(path, anonymise=anonymise)
     return Scan(series.ct, series, series.warnings)
 
 
@@ -101,7 +102,7 @@ KINDS = {
     "case folder": Kind(  # in PDDCA's layout
         claims=lambda path: (path / IMAGE).exists(),
         files=lambda path: [path / IMAGE],
-        read=lambda path: _read_image(path / IMAGE),
+        read=lambda path, anonymise: _read_image(path / IMAGE, anonymise),
     ),
     "DICOM": Kind(  # a series, perhaps with others beside it
         claims=_is_dicom,
@@ -152,7 +153,7 @@ class Input:
 
     def read(self) -> Scan:
         """Its CT; raises OrganNetError where it is faulty."""
-        return KINDS[self.kind].read(self.path)
+        return KINDS[self.kind].read(self.path, not self.names_path)
 
     def sha256(self) -> str:
         """SHA-256 of its file, or of its files' SHA-256s in order of their names.

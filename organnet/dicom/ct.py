@@ -17,18 +17,22 @@ from organnet.dicom.slices import Stack, read_slice, stack_slices
 from organnet.volume import AIR_HU, Volume, refuse_what_is_no_ct
 
 
-def read_dicom_ct(path: Path, drawn_on: frozenset[str] = frozenset()) -> DicomCT:
+def read_dicom_ct(
+    path: Path, drawn_on: frozenset[str] = frozenset(), anonymise: bool = False
+) -> DicomCT:
     """Read the CT series in a folder, or in a .zip of one, as int16 HU from -1024 to 32767.
 
     Of several series it is the one with `drawn_on`, UIDs of images or series that structures
     refer to, else the one with the most images. Images are placed by their own positions alone. A
     tilted gantry, missing images and uneven distances are resampled, linearly, and named in
-    `warnings`. Raises OrganNetError, in one line, where there is no CT series, where it is not one
-    patient's slices of one kind, where too many of them are missing, where a file is damaged or
-    not to be decoded, and where the values cannot be a head's CT in HU.
+    `warnings`. With `anonymise` no message names a file or describes a series.
+
+    Raises OrganNetError, in one line, where there is no CT series, where it is not one patient's
+    slices of one kind, where too many of them are missing, where a file is damaged or not to be
+    decoded, and where the values cannot be a head's CT in HU.
     """
-    with dicom_files(path) as (files, lost):
-        series = choose_ct(files, path, drawn_on)
+    with dicom_files(path, anonymise) as (files, lost):
+        series = choose_ct(files, path, drawn_on, anonymise)
         slices = [
             read_slice(file)
             for file in tqdm(series.files, unit="header", disable=None, leave=False)

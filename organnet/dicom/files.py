@@ -25,13 +25,25 @@ _SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
 @contextlib.contextmanager
-def dicom_files(path: Path) -> Iterator[tuple[list[DicomFile], tuple[str, ...]]]:
+def dicom_files(
+    path: Path, anonymise: bool = False
+) -> Iterator[tuple[list[DicomFile], tuple[str, ...]]]:
     """The files below a folder or in a .zip that begin like DICOM, whatever their names.
 
     With them comes a warning of those that were meant as DICOM and do not begin like it. A .zip is
-    unpacked to a temporary folder while the block runs. Raises OrganNetError where the path is
-    neither, cannot be read, or the .zip is damaged, locked or too large.
+    unpacked to a temporary folder while the block runs. With `anonymise` messages number the files
+    and do not name them. Raises OrganNetError where the path is neither, cannot be read, or the
+    .zip is damaged, locked or too large.
     """
+    with _found(path) as (files, lost):
+        if anonymise:
+            numbered = enumerate(files, start=1)
+            files = [DicomFile(file.path, f"{path}: file {n}") for n, file in numbered]
+        yield files, _warning(lost, anonymise)
+
+
+@contextlib.contextmanager
+def _found(path: Path) -> Iterator[tuple[list[DicomFile], list[str]]]:
     if path.is_dir():
         yield _in_folder(path)
     elif not path.exists():
@@ -43,7 +55,7 @@ def dicom_files(path: Path) -> Iterator[tuple[list[DicomFile], tuple[str, ...]]]
             yield _unpacked(path, Path(folder))
 
 
-def _in_folder(folder: Path) -> tuple[list[DicomFile], tuple[str, ...]]:
+def _in_folder(folder: Path) -> tuple[list[DicomFile], list[str]]:
     found = []
     others = []
     for place, folders, names in os.walk(folder, onerror=_refuse_folder):
@@ -60,8 +72,8 @@ def _in_folder(folder: Path) -> tuple[list[DicomFile], tuple[str, ...]]:
     return found, _lost((one.path for one in found), others)
 
 
-def _lost(found: Iterable[PurePath], others: Iterable[tuple[PurePath, bool]]) -> tuple[str, ...]:
-    """The warning of files meant as DICOM among others, each with whether it is empty.
+def _lost(found: Iterable[PurePath], others: Iterable[tuple[PurePath, bool]]) -> list[str]:
+    """The names of files meant as DICOM among others, each with whether it is empty.
 
     Such are those that are empty, and those called as DICOM is or like a file of DICOM beside
     them. Copying that broke off leaves them. A hidden file holds what a Mac keeps of another.
@@ -69,7 +81,7 @@ def _lost(found: Iterable[PurePath], others: Iterable[tuple[PurePath, bool]]) ->
     kinds = defaultdict(set)
     for path in found:
         kinds[path.parent].add(_kind(path.name))
-    lost = [
+    return [
         path.name
         for path, empty in others
         if not path.name.startswith(".")
@@ -79,11 +91,15 @@ def _lost(found: Iterable[PurePath], others: Iterable[tuple[PurePath, bool]]) ->
             or _kind(path.name) in kinds.get(path.parent, ())
         )
     ]
+
+
+def _warning(lost: list[str], anonymise: bool) -> tuple[str, ...]:
     if not lost:
         return ()
     files = "1 file is" if len(lost) == 1 else f"{len(lost)} files are"
+    first = "" if anonymise else f", first {one_line(lost[0])}"
     return (
-        f"{files} empty or damaged and left out, first {one_line(lost[0])}: "
+        f"{files} empty or damaged and left out{first}: "
         "where they are images, copy or export them again",
     )
 
@@ -93,7 +109,7 @@ def _kind(name: str) -> str:
     return re.sub(r"[\d.]*\d", "#", name)
 
 
-def _unpacked(path: Path, folder: Path) -> tuple[list[DicomFile], tuple[str, ...]]:
+def _unpacked(path: Path, folder: Path) -> tuple[list[DicomFile], list[str]]:
     """Unpack under names of our own: a member's name decides nothing but what a message says."""
     try:
         with zipfile.ZipFile(path) as archive:

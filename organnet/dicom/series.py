@@ -61,19 +61,24 @@ class _Instance:
 
 
 def choose_ct(
-    files: list[DicomFile], path: Path, drawn_on: frozenset[str] = frozenset()
+    files: list[DicomFile],
+    path: Path,
+    drawn_on: frozenset[str] = frozenset(),
+    anonymise: bool = False,
 ) -> CTSeries:
     """The CT series with most images of these UIDs; without any, the one with the most images.
 
     `drawn_on` are UIDs of images or series that structures refer to. Where two series have as
     many images the smaller UID decides. Localizers, reports and other modalities are left aside.
+    With `anonymise` series are told by their numbers alone: a description is free text.
     Raises OrganNetError where there is no CT series or only an enhanced (multi-frame) one, where
     a file is damaged, and where CT series or the images of one are of more than one patient or
     frame of reference.
     """
+    tags = tuple(tag for tag in _TAGS if not (anonymise and tag == "SeriesDescription"))
     series: dict[tuple[str, str], list[_Instance]] = {}
     for file in tqdm(files, unit="file", disable=None, leave=False):
-        instance = _look_at(file)
+        instance = _look_at(file, tags)
         if instance is not None:
             series.setdefault(instance.series, []).append(instance)
     candidates = {key: found for key, found in series.items() if key[1] == _CT}
@@ -95,9 +100,9 @@ def choose_ct(
     return CTSeries(name, tuple(one.file for one in instances), warnings)
 
 
-def _look_at(file: DicomFile) -> _Instance | None:
+def _look_at(file: DicomFile, tags: tuple[str, ...]) -> _Instance | None:
     """What a file is; None for a DICOMDIR, the table of contents on a disc."""
-    header = read_header(file, _TAGS)
+    header = read_header(file, tags)
     if text(header.file_meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
         return None
     if not text(header, "Modality") or not text(header, "SeriesInstanceUID"):
