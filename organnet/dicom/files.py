@@ -1,6 +1,7 @@
 """The DICOM files in a folder, or in a .zip of one."""
 
 import contextlib
+import errno
 import lzma
 import os
 import shutil
@@ -60,7 +61,9 @@ def _unpacked(path: Path, folder: Path) -> list[DicomFile]:
                 raise OrganNetError(
                     f"{path} is locked with a password: unpack it yourself and give the folder"
                 )
-            members = [m for m in archive.infolist() if not m.is_dir() and _is_dicom(archive, m)]
+            # Not is_dir(), which a member without a name ends
+            files = [m for m in archive.infolist() if not m.filename.endswith("/")]
+            members = [m for m in files if _is_dicom(archive, m)]
             unpacked_bytes = sum(member.file_size for member in members)
             if unpacked_bytes > MOST_UNPACKED_BYTES:
                 raise OrganNetError(
@@ -70,11 +73,10 @@ def _unpacked(path: Path, folder: Path) -> list[DicomFile]:
                 )
             return [_unpack(archive, m, folder / f"{n}.dcm") for n, m in enumerate(members)]
     except _ZIP_ERRORS as error:
-        raise OrganNetError(
-            f"{path} cannot be unpacked ({one_line(str(error))}): unpack it yourself and give "
-            "the folder"
-        ) from error
+        raise _damaged(path, error) from error
     except OSError as error:
+        if error.errno == errno.EINVAL:  # it names a place before its own beginning
+            raise _damaged(path, error) from error
         raise OrganNetError(
             f"{path} cannot be unpacked to {folder.parent} ({error.strerror}): "
             "free space there, or unpack it yourself and give the folder"
@@ -91,6 +93,13 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Di
     with archive.open(member) as packed, path.open("wb") as file:
         shutil.copyfileobj(packed, file)
     return DicomFile(path, f"{archive.filename}: {one_line(member.filename)}")
+
+
+def _damaged(path: Path, error: Exception) -> OrganNetError:
+    return OrganNetError(
+        f"{path} cannot be unpacked ({one_line(str(error))}): "
+        "unpack it yourself and give the folder"
+    )
 
 
 def _refuse_folder(error: OSError) -> None:
