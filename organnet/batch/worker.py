@@ -121,13 +121,11 @@ def _serve(line: connection.Connection, load: Callable[[], Segment]) -> None:
     except OrganNetError as error:
         line.send(str(error))
         return
-    line.send(None)
-    while True:
-        try:
+    with contextlib.suppress(EOFError, ConnectionError):  # the caller ended or was killed
+        line.send(None)
+        while True:
             given, folder = line.recv()
-        except EOFError:
-            return
-        line.send(_answer(segment, given, folder))
+            line.send(_answer(segment, given, folder))
 
 
 def _answer(segment: Segment, given: Input, folder: Path) -> Answer:
