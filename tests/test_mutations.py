@@ -13,7 +13,7 @@ from limited_reader import load_reader
 from mutations import FORMATS, Target, damaged
 
 from organnet.batch.inputs import Input
-from organnet.batch.worker import Answer, Worker
+from organnet.batch.worker import REPORT_IT, Answer, Worker
 
 if sys.platform != "linux":
     pytest.skip("Linux alone limits and tells a process' memory", allow_module_level=True)
@@ -22,9 +22,7 @@ COUNT = int(os.environ.get("ORGANNET_MUTATIONS", "20"))
 """How many files of each format; `make fuzz` tries 1,000."""
 MOST_MB = 64
 """Beyond what reading the whole file takes, which holds a few kB."""
-FINDING = re.compile(
-    r"(?i)unexpected \w+ \(|the process that|to allocate|bad_alloc|memory|traceback"
-)
+FINDING = re.compile(f"{REPORT_IT}|the process that|to allocate|bad_alloc|(?i:memory)")
 
 
 @pytest.fixture(scope="module")
