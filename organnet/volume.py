@@ -7,6 +7,7 @@ are LPS: x grows to the patient's left, y to the back, z to the head.
 
 import contextlib
 import itertools
+import math
 import os
 import re
 import threading
@@ -21,11 +22,14 @@ from jaxtyping import Float64, Shaped
 
 from organnet.errors import OrganNetError
 from organnet.files import atomic_path
-from organnet.integrity import check_gzip_nrrd, check_mha, nifti_bytes
+from organnet.integrity import check_gzip_nrrd, check_header, check_mha, check_size, nifti_bytes
 from organnet.layout import IMAGE_FORMATS
 
 AIR_HU = -1024
 """Lowest HU kept; scanners pad with -2000, -3024 or -32768 outside their field of view."""
+
+UNREADABLE = (RuntimeError, MemoryError, OSError, EOFError, ValueError, zlib.error)
+"""What readers raise of a file that is not whole, or is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +76,9 @@ class Volume:
 def read_volume(path: Path) -> Volume:
     """Read a scalar 3D image (.nrrd, .nii, .nii.gz, .mha) with the values as stored.
 
-    Raises OrganNetError, one line that names the file, where it is missing, a folder, of another
-    format, truncated, not 3D, not scalar, on a sheared grid, or holds NaN or infinity.
+    It takes twice the memory of the values for a moment. Raises OrganNetError, one line that names
+    the file, where it is missing, a folder, of another format, truncated, larger than is read, not
+    3D, not scalar, on a sheared grid, or holds NaN or infinity.
     """
     reader = open_image(path)
     _refuse_what_is_no_volume(path, reader)
@@ -83,7 +88,7 @@ def read_volume(path: Path) -> Volume:
             volume = _volume_from_image(reader.Execute())
         if reader.GetImageIO() == "NrrdImageIO":
             check_gzip_nrrd(path, volume.array)
-    except (RuntimeError, MemoryError, OSError, EOFError, zlib.error) as error:
+    except UNREADABLE as error:
         raise _unreadable(path, error) from error
     if not np.allclose(volume.direction.T @ volume.direction, np.eye(3), atol=1e-3):
         raise OrganNetError(
@@ -107,9 +112,10 @@ def read_ct(path: Path) -> Volume:
     volume = read_volume(path)
     array = volume.array
     refuse_what_is_no_ct(array, path)
-    if array.dtype.kind == "f":
-        array = np.rint(array)
-    return volume.with_array(np.maximum(array, AIR_HU).astype(np.int16, copy=False))
+    hu = array if array.dtype == np.int16 else np.empty(array.shape, np.int16)
+    for z, plane in enumerate(array):  # a whole volume of another type would be one too many
+        hu[z] = np.maximum(np.rint(plane) if plane.dtype.kind == "f" else plane, AIR_HU)
+    return volume.with_array(hu)
 
 
 def refuse_what_is_no_ct(array: Shaped[np.ndarray, "z y x"], path: Path) -> None:
@@ -122,7 +128,7 @@ def refuse_what_is_no_ct(array: Shaped[np.ndarray, "z y x"], path: Path) -> None
         why = "more than 16 bits"
     elif low > -500:
         why = "no air below -500"
-    elif not ((array > -200) & (array < 200)).any():
+    elif not any(((plane > -200) & (plane < 200)).any() for plane in array):
         why = "no soft tissue between -200 and 200"
     if why is not None:
         raise OrganNetError(
@@ -251,9 +257,10 @@ def open_image(path: Path) -> sitk.ImageFileReader:
     reader.SetImageIO(image_format(path))
     reader.SetFileName(str(path))
     try:
+        check_header(path)
         with without_itk_log():
             reader.ReadImageInformation()
-    except (RuntimeError, MemoryError) as error:
+    except UNREADABLE as error:
         raise _unreadable(path, error) from error
     return reader
 
@@ -269,18 +276,20 @@ def _refuse_what_is_no_volume(path: Path, reader: sitk.ImageFileReader) -> None:
 
 
 def _refuse_incomplete(path: Path, reader: sitk.ImageFileReader) -> None:
-    """Refuse a NIfTI or MHA that ends early or is corrupt, before ITK fills it up with zeros."""
+    """Refuse what is too large, and a NIfTI or MHA that ITK would fill up with zeros."""
     image_io = reader.GetImageIO()
+    voxels = math.prod(reader.GetSize())
     try:
+        check_size(path, voxels * sitk.Image(1, 1, reader.GetPixelID()).GetSizeOfPixelComponent())
         there = nifti_bytes(path) if image_io == "NiftiImageIO" else 0
         if image_io == "MetaImageIO":
             check_mha(path)
-    except (OSError, EOFError, zlib.error) as error:
+    except UNREADABLE as error:
         raise _unreadable(path, error) from error
     if image_io == "NiftiImageIO":
         voxel_bytes = int(reader.GetMetaData("bitpix")) / 8
         header_bytes = float(reader.GetMetaData("vox_offset"))
-        if there < header_bytes + np.prod(reader.GetSize()) * voxel_bytes:
+        if not there >= header_bytes + voxels * voxel_bytes:  # neither where one is NaN
             raise OrganNetError(f"{path} is truncated: copy or download it again")
 
 

@@ -1,22 +1,43 @@
 """A batch without a network: what stands for it in the worker, and tiny inputs, some broken."""
 
 import os
+import random
+import shutil
 import signal
 import struct
+import subprocess
+import sys
 import tempfile
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
+from organnet.batch.books import UNFINISHED
 from organnet.batch.inputs import Input
 from organnet.batch.record import How, picture_name
+from organnet.batch.report import REPORT
 from organnet.batch.worker import Answer, Segment
 from organnet.errors import OrganNetError
 
 HOW = How(("0" * 64,), ("nrrd",), False)
+RUN = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import batch_parts
+from organnet.batch.finding import find_inputs
+from organnet.batch.run import run_batch
+from organnet.batch.worker import Worker
+load, formats, scans, out = sys.argv[2:]
+how = replace(batch_parts.HOW, formats=tuple(formats.split(",")))
+run_batch(find_inputs([Path(scans)]).inputs, Worker(getattr(batch_parts, load)), Path(out), how)
+"""
 
 
 def load_stand_in() -> Segment:
@@ -38,6 +59,23 @@ def stand_in(given: Input, folder: Path) -> Answer:
         warnings=("a warning & a <tag>",),
         volumes_ml={"BrainStem": float(labels.array.sum()) * labels.voxel_ml},
     )
+
+
+def load_dicom_stand_in() -> Segment:
+    """As the stand-in, of DICOM and as DICOM too."""
+    return dicom_stand_in
+
+
+def dicom_stand_in(given: Input, folder: Path) -> Answer:
+    from organnet.batch.formats import FORMATS, Segmented
+
+    answer = stand_in(given, folder)
+    scan = given.kind.read(given.path)
+    labels = scan.ct.with_array((scan.ct.array > 0).astype(np.uint8))
+    found = Segmented(scan, SimpleNamespace(labels=labels), anonymise=False)
+    written = [*FORMATS["rtstruct"].write(found, folder, given.name)]
+    written += FORMATS["seg"].write(found, folder, given.name)
+    return replace(answer, outputs=(*answer.outputs, *(path.name for path in written)))
 
 
 def load_mortal() -> Segment:
@@ -111,6 +149,47 @@ def contents(out: Path) -> dict[str, bytes]:
         else:
             files[name] = path.read_bytes()
     return files
+
+
+def run_command(load: str, formats: tuple[str, ...], scans: Path) -> list[str]:
+    """A batch of these scans in a process of its own, all but its output folder."""
+    tests = Path(__file__).parent
+    return [sys.executable, "-c", RUN, str(tests), load, ",".join(formats), str(scans)]
+
+
+def check_kills(command: list[str], folder: Path, kills: int) -> None:
+    """Killed so many times at any moment, a batch ends with the bytes of an undisturbed one."""
+    undisturbed, out = folder / "undisturbed", folder / "out"
+    subprocess.run([*command, str(undisturbed)], check=True, capture_output=True)
+    chance = random.Random(0)
+    while kills:
+        if _killed_after([*command, str(out)], out, chance.randrange(1, 12)):
+            kills -= 1
+            for path in (*out.glob("*.nrrd"), *out.glob("*.dcm")):  # at any time, what is there
+                assert path.read_bytes() == (undisturbed / path.name).read_bytes()  # is whole
+        else:
+            shutil.rmtree(out)
+    subprocess.run([*command, str(out)], check=True, capture_output=True)
+    assert contents(out) == contents(undisturbed)
+    assert not (out / UNFINISHED).exists()
+    assert manifest(out) == manifest(undisturbed)
+    assert not list(out.rglob(".*"))
+
+
+def _killed_after(command: list[str], out: Path, changes: int) -> bool:
+    """Run a command and kill it after so many changes in a folder; False where its work is done."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    seen = set()
+    while process.poll() is None and changes:
+        now = {os.path.join(folder, name) for folder, _, names in os.walk(out) for name in names}
+        changes -= now != seen
+        seen = now
+    process.kill()
+    errors = process.communicate()[1]
+    assert "Error" not in errors, errors
+    return not (out / REPORT).exists() or (out / UNFINISHED).exists()
 
 
 def manifest(out: Path) -> list[dict[str, str]]:

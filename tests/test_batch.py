@@ -2,11 +2,9 @@
 
 import contextlib
 import os
-import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,12 +14,14 @@ import pytest
 from batch_parts import (
     BREAKING,
     HOW,
+    check_kills,
     contents,
     load_faulty,
     load_mortal,
     load_refusing,
     load_stand_in,
     manifest,
+    run_command,
     write_tiny,
 )
 
@@ -29,23 +29,10 @@ from organnet.batch.books import STAGE, UNFINISHED, numbers_given, open_books
 from organnet.batch.finding import find_inputs, numbered
 from organnet.batch.inputs import Input
 from organnet.batch.record import read_record
-from organnet.batch.report import REPORT
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
 from organnet.errors import OrganNetError, RunError
 from organnet.files import read_json
-
-TESTS = Path(__file__).parent
-RUN = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from batch_parts import HOW, load_stand_in
-from organnet.batch.finding import find_inputs
-from organnet.batch.run import run_batch
-from organnet.batch.worker import Worker
-run_batch(find_inputs([Path(sys.argv[2])]).inputs, Worker(load_stand_in), Path(sys.argv[3]), HOW)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -313,39 +300,8 @@ def test_outputs_of_another_way_do_not_stay_unless_edited(
     assert (tmp_path / "scan1" / "structures" / "Chiasm.nrrd").read_bytes() == b"earlier"
 
 
-def killed_after(command: list[str], out: Path, changes: int) -> bool:
-    """Run a command and kill it after so many changes in a folder; False where its work is done."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    seen = set()
-    while process.poll() is None and changes:
-        now = {os.path.join(folder, name) for folder, _, names in os.walk(out) for name in names}
-        changes -= now != seen
-        seen = now
-    process.kill()
-    errors = process.communicate()[1]
-    assert "Error" not in errors, errors
-    return not (out / REPORT).exists() or (out / UNFINISHED).exists()
-
-
 def test_killed_at_any_time_and_run_again_it_ends_the_same(scans: Path, tmp_path: Path) -> None:
-    undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
-    command = [sys.executable, "-c", RUN, str(TESTS), str(scans / "*")]
-    subprocess.run([*command, str(undisturbed)], check=True, capture_output=True)
-    chance, kills = random.Random(0), 0
-    while kills < 10:
-        if killed_after([*command, str(out)], out, chance.randrange(1, 12)):
-            kills += 1
-            for path in out.glob("*.nrrd"):  # at any time, what is there is whole
-                assert path.read_bytes() == (undisturbed / path.name).read_bytes()
-        else:
-            shutil.rmtree(out)
-    subprocess.run([*command, str(out)], check=True, capture_output=True)
-    assert contents(out) == contents(undisturbed)
-    assert not (out / UNFINISHED).exists()
-    assert manifest(out) == manifest(undisturbed)
-    assert not list(out.rglob(".*"))
+    check_kills(run_command("load_stand_in", HOW.formats, scans / "*"), tmp_path, kills=10)
 
 
 def test_a_run_that_goes_on_knows_what_was_done_before_it_began(

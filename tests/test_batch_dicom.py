@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from batch_parts import manifest
-from dicom_parts import ct_series, write_images
+from batch_parts import check_kills, manifest, run_command
+from dicom_parts import ct_series, head_hu, write_images
 
 from organnet.batch.finding import find_inputs
 from organnet.batch.record import read_record
@@ -145,3 +145,14 @@ def test_convert_makes_a_case_to_train_on(
     assert np.array_equal(case.labels.array, labels.array)
     with pytest.raises(OrganNetError, match="is there already"):
         app(words, standalone_mode=False)
+
+
+def test_dicom_killed_at_any_time_and_run_again_ends_the_same(tmp_path: Path) -> None:
+    """Its structure sets and segmentations too: UIDs and dates come from what they say."""
+    for number in range(4):
+        images = ct_series(head_hu((4, 10, 12), seed=number), seed=number)
+        write_images(images, tmp_path / "scans" / f"scan{number}")
+    scans = tmp_path / "scans" / "*"
+    command = run_command("load_dicom_stand_in", ("nrrd", "rtstruct", "seg"), scans)
+    check_kills(command, tmp_path, kills=5)
+    assert len(list((tmp_path / "out").glob("*.dcm"))) == 8

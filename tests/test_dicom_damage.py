@@ -1,12 +1,15 @@
 """Damaged DICOM files: one line for the user, or a volume that holds together; nothing else."""
 
+import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_parts import compress, ct_series, head_hu, write_images
+from dicom_parts import compress, ct_series, head_hu, refused, write_images
 
 from organnet.dicom.ct import read_dicom_ct
+from organnet.dicom.header import OnlyWhatIsThere
 from organnet.dicom.images import DicomCT
 from organnet.errors import OrganNetError
 
@@ -59,3 +62,23 @@ def test_damage_is_an_error_or_a_volume(how: str, tmp_path: Path) -> None:
             outcomes["refused"] += 1
         path.write_bytes(whole)
     assert min(outcomes.values()) >= 5, outcomes
+
+
+def test_images_that_say_they_are_huge_are_refused(tmp_path: Path) -> None:
+    images = ct_series(head_hu(SHAPE))
+    for image in images:
+        image.Rows = image.Columns = 65535
+    write_images(images, tmp_path)
+    refused(tmp_path, "4 x 65535 x 65535 voxels, more than the 4 GB allowed")
+
+
+@pytest.mark.parametrize("length", [2**31, 2**32 - 2])
+def test_no_more_memory_is_asked_for_than_the_file_has_bytes(length: int, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    with OnlyWhatIsThere(io.FileIO(path)) as file:
+        assert file.read(3) == b"con"
+        tracemalloc.start()
+        assert file.read(length) == b"tent" and file.read(length) == b""
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+        tracemalloc.stop()

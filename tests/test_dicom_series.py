@@ -1,6 +1,7 @@
 """Which files are read: one CT series of a folder or .zip, among whatever lies beside it."""
 
 import shutil
+import struct
 import tempfile
 import zipfile
 from pathlib import Path
@@ -283,6 +284,16 @@ def zipped(folder: Path, members: dict[str, Path], **options: object) -> Path:
         for name, file in members.items():
             archive.write(file, name)
     return path
+
+
+def test_a_member_without_a_name_is_read(tmp_path: Path) -> None:
+    paths = write_images(ct_series(HU), tmp_path / "a")
+    path = zipped(tmp_path, {"x": paths[0], **{p.name: p for p in paths[1:]}})
+    content = bytearray(path.read_bytes())
+    for header, at in ((b"PK\3\4", 26), (b"PK\1\2", 28)):  # its one letter is no name now
+        struct.pack_into("<2H", content, content.index(header) + at, 0, 1)
+    path.write_bytes(content)
+    assert np.array_equal(read_dicom_ct(path).ct.array, HU)
 
 
 def test_a_zip_is_read_and_nothing_stays(tmp_path: Path, monkeypatch) -> None:

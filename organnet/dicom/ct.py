@@ -1,6 +1,7 @@
 """A DICOM CT series as a volume in HU on an even grid with perpendicular axes."""
 
 import functools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from organnet.dicom.pixels import read_hu
 from organnet.dicom.planes import Planes, even_planes
 from organnet.dicom.series import choose_ct
 from organnet.dicom.slices import Stack, read_slice, stack_slices
+from organnet.errors import OrganNetError
+from organnet.integrity import MOST_BYTES
 from organnet.volume import AIR_HU, Volume, refuse_what_is_no_ct
 
 
@@ -39,19 +42,25 @@ def read_dicom_ct(
         ]
         stack, odd = stack_slices(slices, series.name, read_hu)
         planes, uneven = even_planes(stack.heights_mm, series.name)
-        ct = _resampled(stack, planes)
+        ct = _resampled(stack, planes, series.name)
     refuse_what_is_no_ct(ct.array, path)
     images = tuple(one.image for one in stack.slices)
     return DicomCT(ct, images, (*series.warnings, *lost, *odd, *uneven))
 
 
-def _resampled(stack: Stack, planes: Planes) -> Volume:
+def _resampled(stack: Stack, planes: Planes, series: str) -> Volume:
     """The images on even planes and on one grid within them; only two are held at a time."""
     rows, columns = stack.slices[0].image.shape
     shifts = stack.shifts_mm / np.array(stack.pixel_mm)
     low, high = np.floor(shifts.min(0)), np.ceil(shifts.max(0))
     # Images shifted against each other need a larger grid: nothing of them is cut off
     shape = (rows + int(high[0] - low[0]), columns + int(high[1] - low[1]))
+
+    if 2 * len(planes.planes) * math.prod(shape) > MOST_BYTES:
+        raise OrganNetError(
+            f"series {series} would be {len(planes.planes)} x {shape[0]} x {shape[1]} voxels, more "
+            f"than the {MOST_BYTES / 1e9:g} GB allowed: export the head alone"
+        )
 
     @functools.lru_cache(maxsize=2)
     def image(n: int) -> Int16[np.ndarray, "rows columns"]:

@@ -1,6 +1,7 @@
 """The DICOM files in a folder, or in a .zip of one."""
 
 import contextlib
+import errno
 import lzma
 import os
 import re
@@ -119,7 +120,7 @@ def _unpacked(path: Path, folder: Path) -> tuple[list[DicomFile], list[str]]:
                 )
             members, others = [], []
             for member in archive.infolist():
-                if not member.is_dir():
+                if not member.filename.endswith("/"):  # not is_dir(), which no name ends
                     (members if _is_dicom(archive, member) else others).append(member)
             unpacked_bytes = sum(member.file_size for member in members)
             if unpacked_bytes > MOST_UNPACKED_BYTES:
@@ -135,11 +136,10 @@ def _unpacked(path: Path, folder: Path) -> tuple[list[DicomFile], list[str]]:
             files = [_unpack(archive, m, folder / f"{n}.dcm") for n, m in enumerate(members)]
             return files, lost
     except _ZIP_ERRORS as error:
-        raise OrganNetError(
-            f"{path} cannot be unpacked ({one_line(str(error))}): unpack it yourself and give "
-            "the folder"
-        ) from error
+        raise _damaged(path, error) from error
     except OSError as error:
+        if error.errno == errno.EINVAL:  # it names a place before its own beginning
+            raise _damaged(path, error) from error
         raise OrganNetError(
             f"{path} cannot be unpacked to {folder.parent} ({error.strerror}): "
             "free space there, or unpack it yourself and give the folder"
@@ -156,6 +156,13 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Di
     with archive.open(member) as packed, path.open("wb") as file:
         shutil.copyfileobj(packed, file)
     return DicomFile(path, f"{archive.filename}: {one_line(member.filename)}")
+
+
+def _damaged(path: Path, error: Exception) -> OrganNetError:
+    return OrganNetError(
+        f"{path} cannot be unpacked ({one_line(str(error))}): "
+        "unpack it yourself and give the folder"
+    )
 
 
 def _refuse_folder(error: OSError) -> None:

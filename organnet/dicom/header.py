@@ -1,6 +1,8 @@
 """A DICOM file's header: read without a word from pydicom, and its numbers made sure of."""
 
 import contextlib
+import io
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,18 @@ class DicomFile:
 
     path: Path
     name: str
+
+
+class OnlyWhatIsThere(io.BufferedReader):
+    """A file of which no more memory is asked for than it has bytes, up to the end.
+
+    pydicom asks for as many as an element says it has, which in a damaged file are up to 4 GB.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > io.DEFAULT_BUFFER_SIZE:
+            size = max(0, min(size, os.fstat(self.fileno()).st_size - self.tell()))
+        return super().read(size)
 
 
 @contextlib.contextmanager
@@ -97,8 +111,8 @@ def read_with_pixels(file: DicomFile) -> Dataset:
 
 def _read(file: DicomFile, **options: object) -> Dataset:
     try:
-        with quiet_pydicom():
-            return dcmread(file.path, force=True, **options)
+        with quiet_pydicom(), OnlyWhatIsThere(io.FileIO(file.path)) as content:
+            return dcmread(content, force=True, **options)
     except Exception as error:  # whatever pydicom raises on bytes that are no DICOM
         raise unreadable(file, error) from error
 

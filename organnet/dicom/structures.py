@@ -1,5 +1,6 @@
 """What an RT Structure Set file holds, as it stands there: structures and their contours."""
 
+import io
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import RTStructureSetStorage
 
+from organnet.dicom.header import OnlyWhatIsThere
 from organnet.dicom.names import title_of
 from organnet.errors import OrganNetError
 
@@ -65,9 +67,9 @@ def read_structures(path: Path) -> list[Structure]:
     if path.is_dir():
         raise OrganNetError(f"{path} is a folder: give the RT Structure Set in it")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), OnlyWhatIsThere(io.FileIO(path)) as content:
             warnings.simplefilter("ignore")  # what matters of the file is checked here
-            return _structures(path, dcmread(path))
+            return _structures(path, dcmread(content))
     except OrganNetError:
         raise
     except FileNotFoundError as error:
