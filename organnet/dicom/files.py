@@ -101,10 +101,9 @@ def _unpacked(path: Path, folder: Path) -> tuple[list[DicomFile], tuple[str, ...
                 raise OrganNetError(
                     f"{path} is locked with a password: unpack it yourself and give the folder"
                 )
-            members, others = [], []
-            for member in archive.infolist():
-                if not member.is_dir():
-                    (members if _is_dicom(archive, member) else others).append(member)
+            listed = [(m, _is_dicom(archive, m)) for m in archive.infolist() if not m.is_dir()]
+            members = [member for member, is_one in listed if is_one]
+            others = [member for member, is_one in listed if not is_one]
             unpacked_bytes = sum(member.file_size for member in members)
             if unpacked_bytes > MOST_UNPACKED_BYTES:
                 raise OrganNetError(
