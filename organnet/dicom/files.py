@@ -118,10 +118,11 @@ def _unpacked(path: Path, folder: Path) -> tuple[list[DicomFile], list[str]]:
                 raise OrganNetError(
                     f"{path} is locked with a password: unpack it yourself and give the folder"
                 )
-            members, others = [], []
-            for member in archive.infolist():
-                if not member.filename.endswith("/"):  # not is_dir(), which no name ends
-                    (members if _is_dicom(archive, member) else others).append(member)
+            # Not is_dir(), which a member without a name ends
+            files = [m for m in archive.infolist() if not m.filename.endswith("/")]
+            listed = [(member, _is_dicom(archive, member)) for member in files]
+            members = [member for member, is_one in listed if is_one]
+            others = [member for member, is_one in listed if not is_one]
             unpacked_bytes = sum(member.file_size for member in members)
             if unpacked_bytes > MOST_UNPACKED_BYTES:
                 raise OrganNetError(
@@ -133,8 +134,7 @@ def _unpacked(path: Path, folder: Path) -> tuple[list[DicomFile], list[str]]:
                 (PurePath(member.filename) for member in members),
                 ((PurePath(member.filename), member.file_size == 0) for member in others),
             )
-            files = [_unpack(archive, m, folder / f"{n}.dcm") for n, m in enumerate(members)]
-            return files, lost
+            return [_unpack(archive, m, folder / f"{n}.dcm") for n, m in enumerate(members)], lost
     except _ZIP_ERRORS as error:
         raise _damaged(path, error) from error
     except OSError as error:
