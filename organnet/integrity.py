@@ -38,9 +38,10 @@ def check_header(path: Path) -> None:
         if any(len(f) > _LONGEST_FIELD and f[:1] != b"#" and b":=" not in f for f in fields):
             raise ValueError("its header is no text in short lines")
     elif path.name.lower().endswith(".mha"):
+        head = _MHA_END.split(head, 1)[0]
         for number in re.findall(rb"NDims\s*[=:]\s*(\S*)", head):
             if not (number.isdigit() and int(number) <= _MOST_DIMENSIONS):
-                raise ValueError("its number of dimensions is none")
+                raise ValueError("it has no valid number of dimensions")
         for number in re.findall(rb"CompressedDataSize\s*[=:]\s*(\S*)", head):
             if not (number.isdigit() and int(number) <= path.stat().st_size):
                 raise ValueError("it holds less than its header says")

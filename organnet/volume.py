@@ -28,7 +28,7 @@ from organnet.layout import IMAGE_FORMATS
 AIR_HU = -1024
 """Lowest HU kept; scanners pad with -2000, -3024 or -32768 outside their field of view."""
 
-UNREADABLE = (RuntimeError, MemoryError, OSError, EOFError, ValueError, zlib.error)
+_UNREADABLE = (RuntimeError, MemoryError, OSError, EOFError, ValueError, zlib.error)
 """What readers raise of a file that is not whole, or is none."""
 
 
@@ -88,7 +88,7 @@ def read_volume(path: Path) -> Volume:
             volume = _volume_from_image(reader.Execute())
         if reader.GetImageIO() == "NrrdImageIO":
             check_gzip_nrrd(path, volume.array)
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from error
     if not np.allclose(volume.direction.T @ volume.direction, np.eye(3), atol=1e-3):
         raise OrganNetError(
@@ -260,7 +260,7 @@ def open_image(path: Path) -> sitk.ImageFileReader:
         check_header(path)
         with without_itk_log():
             reader.ReadImageInformation()
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from error
     return reader
 
@@ -284,7 +284,7 @@ def _refuse_incomplete(path: Path, reader: sitk.ImageFileReader) -> None:
         there = nifti_bytes(path) if image_io == "NiftiImageIO" else 0
         if image_io == "MetaImageIO":
             check_mha(path)
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         raise _unreadable(path, error) from error
     if image_io == "NiftiImageIO":
         voxel_bytes = int(reader.GetMetaData("bitpix")) / 8
