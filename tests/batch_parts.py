@@ -70,7 +70,7 @@ def dicom_stand_in(given: Input, folder: Path) -> Answer:
     from organnet.batch.formats import FORMATS, Segmented
 
     answer = stand_in(given, folder)
-    scan = given.kind.read(given.path)
+    scan = given.read()
     labels = scan.ct.with_array((scan.ct.array > 0).astype(np.uint8))
     found = Segmented(scan, SimpleNamespace(labels=labels), anonymise=False)
     written = [*FORMATS["rtstruct"].write(found, folder, given.name)]

@@ -112,7 +112,8 @@ def test_anonymised_outputs_and_messages_hold_no_name(
     with zipfile.ZipFile(tmp_path / "Alice.zip", "w") as archive:
         for path in sorted((studies / "A").rglob("*")):
             if path.is_file():
-                archive.writestr(f"Alice_Archer/{path.name}", path.read_bytes()[:-100])
+                name = f"Alice_Archer/{path.relative_to(studies)}"
+                archive.writestr(name, path.read_bytes()[:-100])
     out = tmp_path / "out"
     inputs = [patient, tmp_path / "Alice.zip"]
     assert segment(inputs, [smoke_run.folder], out, formats=FORMATS, anonymise=True) == 1

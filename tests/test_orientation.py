@@ -14,7 +14,7 @@ SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mha")
 
 def warnings_of(path: Path) -> tuple[str, ...]:
     """What a batch is told of a scan, which is read either way."""
-    return Input("case", path).kind.read(path).warnings
+    return Input("case", path).read().warnings
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
