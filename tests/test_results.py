@@ -9,7 +9,7 @@ from conftest import REPOSITORY
 from organnet.batch.run import segment
 from organnet.errors import OrganNetError
 from organnet.evaluation import evaluate, read_metrics, summarise, write_metrics
-from organnet.files import sha256
+from organnet.files import read_json, sha256
 from organnet.layout import SHIPPED
 from organnet.organs import ORGAN_NAMES
 from organnet.results import as_markdown, results_folder, results_table
@@ -105,6 +105,25 @@ def test_the_shipped_weights_score_a_real_ct_as_stored(shared_data, tmp_path):
     table = evaluate(tmp_path / "0522c0014.nrrd", case).set_index("organ")
     stored = read_metrics(RESULTS / "0522c0014" / "pddca.csv").set_index("organ")
     assert table["dsc"].to_numpy() == pytest.approx(stored["dsc"].to_numpy(), abs=0.01, nan_ok=True)
+
+
+def test_the_card_names_the_list_that_was_trained_on():
+    assert sha256(REPOSITORY / "data" / "lists" / "openkbp.json") in card(SHIPPED / "openkbp")
+
+
+def test_the_stored_scores_are_of_the_shipped_weights():
+    scored = read_json(RESULTS / "openkbp" / "scored.json")
+    assert scored["weights"] == [sha256(SHIPPED / "openkbp.safetensors")]
+    assert set(scored["cases"]) == set(read_metrics(RESULTS / "openkbp" / "metrics.csv")["case"])
+
+
+def test_in_no_patient_do_left_and_right_change_places():
+    """What the card says of the 32: by the drawings and by the anatomy."""
+    sides = pd.read_csv(RESULTS / "openkbp" / "sides.csv")
+    assert sides["case"].nunique() == 32
+    right = sides["organ"].str.endswith("_R")
+    assert (sides["right"].where(~right, sides["left"]) == 0).all()
+    assert not (sides["agrees_with_anatomy"].astype(str) == "False").any()
 
 
 def test_no_patient_of_results_is_there_twice():
