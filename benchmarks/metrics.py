@@ -3,28 +3,22 @@
 from collections.abc import Callable
 
 import numpy as np
-import torch
-from jaxtyping import Bool, UInt8
-from scipy.spatial.distance import cdist
+from jaxtyping import UInt8
 
+from benchmarks.brute_force import by_brute_force
 from benchmarks.clock import Spent, here, in_turn, ratios, seconds
 from benchmarks.limits import memory_rate
+from benchmarks.metric_peers import Pairs, Scores, Spacing, by_deepmind, by_medpy, by_monai
 from benchmarks.options import Options, there
 from benchmarks.report import Table
 from organnet.datasets.observers import drawn_twice, read_labels
-from organnet.metrics import TOLERANCE_MM as TOLERANCE
-from organnet.metrics import dice, hd95, score_case, surface_dice, surface_voxels
+from organnet.metrics import score_case
 from organnet.organs import ORGANS
 
 TITLE = "Metrics"
 OURS, MONAI, MEDPY, DEEPMIND = "organnet", "MONAI", "MedPy", "DeepMind surface-distance"
 TIMES_FASTER = {MONAI: 15, MEDPY: 300, DEEPMIND: 1.2}
 Labels = UInt8[np.ndarray, "z y x"]
-Mask = Bool[np.ndarray, "z y x"]
-Pairs = dict[str, tuple[Mask, Mask]]
-Scores = dict[str, tuple[float, ...]]
-"""By organ: DSC, HD95 in mm, surface DSC (MedPy has none)."""
-Spacing = tuple[float, float, float]
 
 
 def run(options: Options) -> list[Table]:
@@ -71,55 +65,6 @@ def sides(a: Labels, b: Labels, pairs: Pairs, spacing_mm: Spacing) -> dict[str, 
         OURS: here(ours),
         **{name: here(lambda f=score: f(pairs, spacing_mm)) for name, score in peers.items()},
     }
-
-
-def by_monai(pairs: Pairs, spacing_mm: Spacing) -> Scores:
-    """MONAI's functions, organ by organ, so that one-hot volumes of nine need no memory."""
-    from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
-
-    scores = {}
-    for name, masks in pairs.items():
-        a, b = (torch.from_numpy(mask)[None, None] for mask in masks)
-        options = {"include_background": True, "spacing": spacing_mm}
-        scores[name] = (
-            compute_dice(b, a, include_background=True).item(),
-            compute_hausdorff_distance(b, a, percentile=95, **options).item(),
-            compute_surface_dice(b, a, class_thresholds=[TOLERANCE], **options).item(),
-        )
-    return scores
-
-
-def by_medpy(pairs: Pairs, spacing_mm: Spacing) -> Scores:
-    """MedPy's dc and hd95."""
-    from medpy.metric.binary import dc
-    from medpy.metric.binary import hd95 as medpy_hd95
-
-    return {name: (float(dc(b, a)), medpy_hd95(b, a, spacing_mm)) for name, (a, b) in pairs.items()}
-
-
-def by_deepmind(pairs: Pairs, spacing_mm: Spacing) -> Scores:
-    """DeepMind's three functions over its surface distances."""
-    from surface_distance import metrics
-
-    scores = {}
-    for name, (a, b) in pairs.items():
-        distances = metrics.compute_surface_distances(a, b, spacing_mm)
-        near = metrics.compute_surface_dice_at_tolerance(distances, TOLERANCE)
-        far = metrics.compute_robust_hausdorff(distances, 95)
-        scores[name] = (float(metrics.compute_dice_coefficient(a, b)), float(far), float(near))
-    return scores
-
-
-def by_brute_force(a: Mask, b: Mask, spacing_mm: Spacing) -> tuple[float, float, float]:
-    """Our definitions without anything clever: all distances between all surface voxels."""
-    surface_a, surface_b = (np.argwhere(surface_voxels(mask)) * spacing_mm for mask in (a, b))
-    a_to_b = np.concatenate(
-        [cdist(some, surface_b).min(1) for some in np.array_split(surface_a, 50) if len(some)]
-    )
-    b_to_a = np.concatenate(
-        [cdist(some, surface_a).min(1) for some in np.array_split(surface_b, 50) if len(some)]
-    )
-    return dice(a, b), hd95(a_to_b, b_to_a), surface_dice(a_to_b, b_to_a)
 
 
 def check(results: dict[str, Scores], pairs: Pairs, spacing_mm: Spacing) -> None:

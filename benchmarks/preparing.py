@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from monai.data import PersistentDataset
 
 from benchmarks.clock import here, in_turn, ratios, seconds
 from benchmarks.limits import reading
@@ -126,7 +127,6 @@ def persistent(
     folders: list[Path], read: Callable[[Path], Case], spacing_mm: tuple, kept: Path
 ) -> list[dict[str, torch.Tensor]]:
     """The same by a PersistentDataset."""
-    from monai.data import PersistentDataset
 
     def prepared(item: dict[str, str]) -> dict[str, torch.Tensor]:
         case = prepare(read(Path(item["folder"])), spacing_mm)

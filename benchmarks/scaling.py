@@ -8,7 +8,8 @@ from jaxtyping import Bool
 from matplotlib.figure import Figure
 
 from benchmarks.clock import here, in_process, in_turn, seconds
-from benchmarks.metrics import DEEPMIND, OURS, by_deepmind
+from benchmarks.metric_peers import by_deepmind
+from benchmarks.metrics import DEEPMIND, OURS
 from benchmarks.options import Options, there
 from benchmarks.report import Table, gib
 from benchmarks.training import stepper, with_workers

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from benchmarks import clock, limits
-from benchmarks.metrics import by_brute_force
+from benchmarks.brute_force import by_brute_force
 from benchmarks.network import row
 from benchmarks.report import Table, machine, put_section
 from organnet.metrics import dice, hd95, surface_dice, surface_distances
