@@ -18,8 +18,9 @@ HEAD = """# Performance
 
 How long the work takes and how much memory, beside what people would use instead, on the same
 work and with the results compared. `make bench` measures all of it,
-`make bench WHAT="metrics start"` these tables alone, and leaves the others as they are. Every
-section says on what machine, when and at which commit.
+`make bench WHAT="metrics start"` these tables alone, and leaves the others as they are;
+`python -m benchmarks --help` says where it looks for data. Every section says on what machine, when
+and at which commit.
 
 Sides take turns (A B A B ...). A ratio is given as its median and, in brackets, its least and
 largest over the turns; seconds are medians. *Limit* is what the machine could do at best, measured
