@@ -10,7 +10,7 @@ EXTENSION := $(shell find organnet/jupyter -name '*.js*')
 TORCH := 2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help venv reproduce test fuzz notebooks lock clean
+.PHONY: help venv reproduce test fuzz notebooks bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -48,6 +48,10 @@ notebooks: $(INSTALLED) ## run the notebooks again and store their outputs
 	$(VENV)/bin/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb \
 		--ClearMetadataPreprocessor.enabled=True --ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
 		--ClearMetadataPreprocessor.clear_notebook_metadata=False
+
+bench: $(INSTALLED) ## measure speed and memory into docs/performance.md (about an hour; WHAT="metrics start" for some)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[bench]'
+	$(VENV)/bin/python -m benchmarks $(WHAT)
 
 lock: ## solve the dependencies anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -72,7 +72,7 @@ def train(
         while clock.epoch < plan.epochs:
             set_rate(state.optimiser, plan, clock.epoch)
             started = time.monotonic() - clock.seconds
-            for batch in _batches(training, settings, clock):
+            for batch in batches(training, settings, clock):
                 train_step(state, batch, settings, device)
                 clock.seconds = time.monotonic() - started
                 bar.set_postfix_str(_progress(clock), refresh=False)
@@ -158,7 +158,7 @@ def stop_on_signal() -> Iterator[threading.Event]:
             signal.signal(kind, handler)
 
 
-def _batches(cases: list[PreparedCase], settings: Settings, clock: Clock) -> Iterator[Batch]:
+def batches(cases: list[PreparedCase], settings: Settings, clock: Clock) -> Iterator[Batch]:
     """The batches that are left of the epoch."""
     plan = settings.training
     patches = Patches(cases, settings.patches, plan.steps * plan.batch, plan.seed, clock.epoch)

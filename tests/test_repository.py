@@ -129,7 +129,7 @@ def test_citation_names_the_eight_authors():
 def test_files_stay_readable():
     lengths = {
         path.relative_to(REPOSITORY): len(path.read_text(encoding="utf-8").splitlines())
-        for folder in ("organnet", "tests")
+        for folder in ("organnet", "tests", "benchmarks")
         for path in (REPOSITORY / folder).rglob("*.py")
     }
     assert not {path: lines for path, lines in lengths.items() if lines > LONGEST_FILE}

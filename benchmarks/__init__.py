@@ -1,0 +1,1 @@
+"""How fast and how small: each file is one table of docs/performance.md. `make bench` runs them."""

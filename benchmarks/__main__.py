@@ -1,0 +1,56 @@
+"""`python -m benchmarks [NAME ...]`: run these, or all but reproduce, into docs/performance.md."""
+
+import argparse
+import dataclasses
+import importlib
+import sys
+from pathlib import Path
+
+from benchmarks.clock import REPOSITORY
+from benchmarks.options import Options
+from benchmarks.report import machine, put_section
+from organnet.errors import OrganNetError
+
+NAMES = (
+    *("start", "network", "metrics", "preparing", "training"),
+    *("inference", "scaling", "gpu", "reproduce"),
+)
+ONLY_WHERE_NAMED = ("reproduce",)
+
+
+def main() -> int:
+    """Run each; one whose data, package or GPU is missing is left out, and the rest go on."""
+    names, options, document = arguments()
+    for name in names:
+        print(f"{name} ...", flush=True)
+        try:
+            benchmark = importlib.import_module(f"benchmarks.{name}")
+            tables = benchmark.run(options)
+        except OrganNetError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+        except ModuleNotFoundError as error:
+            print(f"{name} is left out: pip install '.[bench]' ({error})", file=sys.stderr)
+        else:
+            text = "\n\n".join([machine(), *(table.markdown() for table in tables)])
+            put_section(document, benchmark.TITLE, text)
+            print(text, flush=True)
+    return 0
+
+
+def arguments() -> tuple[list[str], Options, Path]:
+    """Names, options and the document from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--document", type=Path, default=REPOSITORY / "docs/performance.md")
+    for field in dataclasses.fields(Options):
+        parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default)
+    given = vars(parser.parse_args())
+    names, document = given.pop("names"), given.pop("document")
+    if unknown := set(names) - set(NAMES):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}: choose of {', '.join(NAMES)}")
+    names = names or [name for name in NAMES if name not in ONLY_WHERE_NAMED]
+    return names, Options(**given), document
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""MONAI's side of inference.py. Apart, so that our side's memory holds no MONAI."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+
+from benchmarks.clock import network_turns
+from benchmarks.inference import network_on
+from organnet.grids import grid_size, resize
+from organnet.head import head_box
+from organnet.inference import drop_stray_pieces
+from organnet.patches import network_units
+from organnet.volume import on_grid_of, read_ct, to_lps, write_volume
+
+
+@torch.inference_mode()
+def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str, float]:
+    """Segment a CT file into OUT with windows over the whole volume, or over the head's box.
+
+    As MONAI's bundles do it: softmax, probabilities back onto the CT's grid, arg-max.
+    """
+    network = network_on(grid, weights)
+    patches = network.settings.patches
+    ct = read_ct(Path(image))
+    lps = to_lps(ct)
+    where = head_box(lps) if box else (slice(None),) * 3
+    part = lps.array[where]
+    hu = torch.from_numpy(resize(part, grid_size(part.shape, lps.spacing_mm, patches.spacing_mm)))
+    with network_turns(network.model) as turns:
+        probabilities = sliding_window_inference(
+            network_units(hu, patches.hu_window)[None, None],
+            roi_size=patches.size,
+            sw_batch_size=1,
+            predictor=lambda patch: network.model(patch).softmax(1),
+            overlap=network.settings.inference.overlap,
+            mode="gaussian",
+            padding_mode="constant",
+            cval=-1.0,
+        )
+    fine = torch.nn.functional.interpolate(probabilities, part.shape, mode="trilinear")
+    labels = np.zeros(lps.shape, np.uint8)
+    labels[where] = fine[0].argmax(0).numpy()
+    drop_stray_pieces(labels)
+    write_volume(on_grid_of(lps.with_array(labels), ct), Path(out))
+    return {"network": sum(turns), "windows": len(turns)}

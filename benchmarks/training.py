@@ -1,0 +1,86 @@
+"""A training step on real data against the same step on one batch over and over."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+from benchmarks.clock import here, in_turn, ratios, seconds
+from benchmarks.options import Options, there
+from benchmarks.report import Table, percent
+from organnet.checkpoints import Clock
+from organnet.datasets import open_dataset
+from organnet.patches import Batch
+from organnet.prepared import PreparedCase, prepare_all
+from organnet.settings import Settings, make_settings
+from organnet.training import batches, start_state, train_step
+from organnet.weights import fast_precision, pick_device
+
+TITLE = "Training on real data"
+PROFILE, CASES, STEPS = "hours", 12, 20
+WORKERS = (0, 2)
+SHARE = 0.95
+
+
+def run(options: Options) -> list[Table]:
+    """Steps per second with patches drawn from OpenKBP, and with a batch that stays."""
+    dataset = open_dataset("openkbp", there(options.openkbp))
+    settings = make_settings("openkbp", PROFILE)
+    names = dataset.splits["training"][:CASES]
+    folder = options.scratch / "prepared"
+    cases = prepare_all(names, dataset.load, settings.patches.spacing_mm, folder)
+    rows = [row(cases, with_workers(settings, n), options.repeats) for n in WORKERS]
+    patch = " x ".join(str(n) for n in settings.patches.size)
+    note = (
+        f"OpenKBP, profile `{PROFILE}`: width {settings.model.width}, {settings.training.batch} "
+        f"patches of {patch}, {fast_precision(pick_device())}. {STEPS} steps a turn, from asking "
+        "for the first batch to the end of the last step. *Limit*: what speed would be left if "
+        "the patches were drawn between steps and nothing ran side by side. *Must reach*: "
+        f"{percent(SHARE)}."
+    )
+    columns = (
+        *("`num_workers`", "a step, one batch", "a step, real data"),
+        *("drawing a batch", "speed kept", "limit without workers"),
+    )
+    return [Table(columns, rows, note)]
+
+
+def with_workers(settings: Settings, workers: int, steps: int = STEPS) -> Settings:
+    """The same settings for so many steps with so many workers, in the precision of `auto`."""
+    training = dataclasses.replace(
+        settings.training, workers=workers, steps=steps, precision=fast_precision(pick_device())
+    )
+    return dataclasses.replace(settings, training=training)
+
+
+def row(cases: list[PreparedCase], settings: Settings, repeats: int) -> tuple:
+    """One number of workers."""
+    steps = settings.training.steps
+    sides = {
+        "one batch": here(stepper(settings, lambda: itertools.repeat(kept, steps))),
+        "real": here(stepper(settings, lambda: batches(cases, settings, Clock()))),
+        "drawing": here(lambda: list(batches(cases, with_workers(settings, 0, steps), Clock()))),
+    }
+    kept = next(batches(cases, settings, Clock()))
+    spent = in_turn(sides, repeats)
+    speed = ratios(spent["one batch"], spent["real"])
+    one, real, drawing = (seconds(turns) / steps for turns in spent.values())
+    return (
+        *(settings.training.workers, f"{one:.3g} s", f"{real:.3g} s", f"{drawing:.3g} s"),
+        f"{percent(speed.median)} ({percent(speed.low)} to {percent(speed.high)})",
+        percent(one / (one + drawing)),
+    )
+
+
+def stepper(settings: Settings, draw: Callable) -> Callable[[], None]:
+    """Work that takes a training step on each batch drawn."""
+    device = pick_device()
+    state = start_state(settings, device)
+
+    def step(batch: Batch) -> None:
+        train_step(state, batch, settings, device)
+
+    def work() -> None:
+        for batch in draw():
+            step(batch)
+
+    return work

@@ -1,0 +1,79 @@
+"""The benchmarks' clock, document and checks at toy size; nothing here depends on how long."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks import clock, limits
+from benchmarks.brute_force import by_brute_force
+from benchmarks.network import row
+from benchmarks.report import Table, machine, put_section
+from organnet.metrics import dice, hd95, surface_dice, surface_distances
+from organnet.settings import ModelSettings
+
+
+def test_sides_take_turns():
+    order = []
+    sides = {name: clock.here(lambda name=name: order.append(name)) for name in "ab"}
+    spent = clock.in_turn(sides, 3)
+    assert order == list("ababab")
+    assert [len(turns) for turns in spent.values()] == [3, 3]
+
+
+def test_ratios_go_turn_by_turn():
+    slow = [clock.Spent(s, 0, None) for s in (4.0, 9.0, 10.0)]
+    fast = [clock.Spent(s, 0, None) for s in (2.0, 3.0, 2.0)]
+    assert clock.ratios(slow, fast) == clock.Spread(2.0, 3.0, 5.0)
+    assert str(clock.ratios(slow, fast)) == "3 (2 to 5)"
+    assert clock.seconds(slow) == 9.0
+
+
+def test_a_process_tells_its_own_memory_and_result():
+    held = np.ones(50_000_000)  # 400 MB that are ours and must not be counted as the child's
+    spent = clock.in_process("json", "loads", s="[2, 3]")()
+    assert spent.result == [2, 3]
+    assert 0 < spent.peak_bytes < held.nbytes
+
+
+def test_only_calls_of_the_network_are_counted():
+    network = torch.nn.Identity()
+    with clock.network_turns(network) as turns:
+        network(1)
+        network(2)
+    network(3)
+    assert len(turns) == 2 and all(0 <= turn < 60 for turn in turns)
+
+
+def test_a_section_replaces_the_one_of_its_name_and_leaves_the_others(tmp_path: Path):
+    path = tmp_path / "performance.md"
+    table = Table(("organ", "s"), [("Chiasm", 1.5), ("Mandible", 2)], "Seconds.")
+    put_section(path, "Start", "old")
+    put_section(path, "Metrics", "kept")
+    put_section(path, "Start", f"{machine()}\n\n{table.markdown()}")
+    text = path.read_text()
+    assert text.startswith("# Performance\n") and text.endswith("kept\n")
+    assert text.count("## Start") == text.count("## Metrics") == 1 and "old" not in text
+    assert "Seconds.\n\n| organ | s |\n| --- | --- |\n| Chiasm | 1.5 |\n| Mandible | 2 |" in text
+
+
+def test_operations_grow_with_the_square_of_the_width():
+    small, large = (
+        limits.operations(dataclasses.replace(ModelSettings(), width=w), (4, 8, 8)) for w in (4, 8)
+    )
+    assert 3.5 < large / small < 4
+
+
+def test_the_row_of_a_toy_network_has_all_its_cells():
+    cells = row("float32", torch.device("cpu"), 1, ModelSettings(width=4), (4, 8, 8), 32)
+    assert len(cells) == 6 and cells[0] == "float32"
+
+
+def test_brute_force_agrees():
+    a = np.zeros((8, 8, 8), bool)
+    a[2:6, 2:6, 2:6] = True
+    b = np.roll(a, 1, axis=2)
+    distances = surface_distances(a, b, (2.5, 1.0, 1.0))
+    ours = dice(a, b), hd95(*distances), surface_dice(*distances)
+    assert np.allclose(by_brute_force(a, b, (2.5, 1.0, 1.0)), ours)
