@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from batch_runs import scans, worker  # noqa: F401  fixtures of two files
 
 from organnet.experiment import Run, open_run, train_run
 

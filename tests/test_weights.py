@@ -88,7 +88,7 @@ def test_scores_of_weights_are_those_of_their_run(smoke_run: Run, tmp_path: Path
     score_weights([smoke_run.folder], smoke_run.dataset, "test", tmp_path, deep=False)
     for name in (METRICS_NAME, "summary.json"):
         assert (tmp_path / name).read_bytes() == (smoke_run.folder / name).read_bytes()
-    with pytest.raises(OrganNetError, match="other weights or cases"):
+    with pytest.raises(OrganNetError, match="other weights, cases or data"):
         score_weights([smoke_run.folder], smoke_run.dataset, "validation", tmp_path, deep=False)
 
 

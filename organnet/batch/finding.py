@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from organnet.batch.inputs import Input, is_image, is_zip, kind_of
 from organnet.errors import OrganNetError
-from organnet.layout import IMAGE, image_stem
+from organnet.layout import IMAGE, STRUCTURES, image_stem
 
 WILDCARDS = "*?["
 LONGEST_NAME = 200
@@ -110,6 +110,7 @@ def _scans_below(path: Path, own: Path | None) -> list[Input]:
     except OSError as error:
         return [_input(path, fault=f"cannot be read ({error.strerror}): check its permissions")]
     parts = [p for p in entries if p.is_dir() or is_image(p) or is_zip(p)]
+    parts = [p for p in parts if p.name != STRUCTURES]  # drawings are no scans
     scans = [scan for part in parts for scan in _scans_below(part, own)]
     if all(scan.fault == NO_CT for scan in scans):
         return [_input(path, fault=NO_CT)]

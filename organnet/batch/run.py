@@ -37,6 +37,8 @@ def segment(
     """
     chosen = choose_formats(formats or ["nrrd"])
     found = find_inputs(inputs, out)
+    if not found.inputs:
+        raise OrganNetError(f"all that was given lies below {out}: choose another --out")
     files = [find_weights(named) for named in weights]
     how = How(tuple(sha256(file) for file in files), chosen, deep, anonymise)
     scans = numbered(found.inputs, numbers_given(out)) if anonymise else found.inputs

@@ -1,0 +1,143 @@
+"""A batch run again: what is done stays done, and what a person made stays."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from batch_parts import (
+    BREAKING,
+    HOW,
+    contents,
+    load_refusing,
+    manifest,
+    write_tiny,
+)
+from batch_runs import run, statuses
+
+from organnet.batch.finding import find_inputs
+from organnet.batch.run import run_batch
+from organnet.batch.worker import Worker
+from organnet.errors import OrganNetError
+
+
+def test_done_before_is_skipped(scans: Path, tmp_path: Path, worker: Worker) -> None:
+    run(scans, tmp_path, worker)
+    first = contents(tmp_path)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.nrrd")}
+    assert len(times) == 6
+    run(scans, tmp_path, Worker(load_refusing))  # no process is needed
+    assert contents(tmp_path) == first  # and report.html has the same bytes
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.nrrd")} == times
+    assert set(statuses(tmp_path)) == {"done before"}
+
+
+def test_what_changed_is_done_again(scans: Path, tmp_path: Path, worker: Worker) -> None:
+    folder = Path(shutil.copytree(scans, tmp_path / "scans"))
+    out = tmp_path / "out"
+    run(folder, out, worker)
+    write_tiny(folder / "scan0.nrrd", 99)
+    (out / "scan1.nrrd").unlink()
+    (out / "records" / "scan3.png").write_bytes(b"edited")
+    (out / "records" / "scan4.json").write_text("{")
+    (out / "scan4.nrrd").unlink()
+    run(folder, out, worker)
+    assert statuses(out) == ["done", "done", "done before", "done", "done", "done before"]
+    fresh = tmp_path / "fresh"
+    run(folder, fresh, worker)
+    assert contents(out) == contents(fresh)
+
+
+def test_what_a_person_corrected_is_kept(
+    scans: Path, tmp_path: Path, capfd, worker: Worker
+) -> None:
+    run(scans, tmp_path, worker)
+    corrected = tmp_path / "scan2.nrrd"
+    corrected.write_bytes(b"corrected")
+    assert run(scans, tmp_path, Worker(load_refusing)) == 0  # nothing is to do
+    assert f"{corrected} was changed since, and is kept" in capfd.readouterr().out
+    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 1
+    assert f"{corrected} would be replaced" in capfd.readouterr().err
+    assert corrected.read_bytes() == b"corrected"
+    assert statuses(tmp_path) == ["done", "done", "done before", "done", "done", "done"]
+    corrected.rename(tmp_path / "mine.nrrd")
+    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 0
+
+
+def test_what_was_there_before_is_not_replaced(scans: Path, tmp_path: Path, worker: Worker) -> None:
+    drawing = tmp_path / "scan0.nrrd"
+    drawing.write_bytes(b"a drawing")
+    assert run(scans, tmp_path, worker) == 1
+    assert drawing.read_bytes() == b"a drawing"
+    assert len(manifest(tmp_path)) == 5
+
+
+def test_results_of_another_scan_of_that_name_stay(tmp_path: Path, capfd, worker: Worker) -> None:
+    out = tmp_path / "out"
+    for number, patient in enumerate("AB"):
+        write_tiny(tmp_path / patient / "ct.nrrd", number)
+    first, second = (find_inputs([tmp_path / patient]).inputs for patient in "AB")
+    assert run_batch(first, worker, out, HOW) == 0
+    before = contents(out)
+    with pytest.raises(OrganNetError, match=r"results called ct of .*A/ct\.nrrd"):
+        run_batch(second, worker, out, HOW)
+    assert contents(out) == before
+    moved = (tmp_path / "A").rename(tmp_path / "moved")
+    assert run_batch(find_inputs([moved]).inputs, Worker(load_refusing), out, HOW) == 0
+
+
+def test_an_only_input_that_fails_now_takes_its_old_result_away(
+    tmp_path: Path, worker: Worker
+) -> None:
+    scan, out = write_tiny(tmp_path / "scans" / "one.nrrd"), tmp_path / "out"
+    run(scan.parent, out, worker)
+    BREAKING["text"](scan)
+    with pytest.raises(OrganNetError, match=r"one\.nrrd"):
+        run(scan.parent, out, worker)
+    assert statuses(out) == ["failed"] and not (out / "one.nrrd").exists()
+
+
+def test_a_picture_that_is_gone_is_drawn_again(scans: Path, tmp_path: Path, worker: Worker) -> None:
+    inputs = find_inputs([scans / "*"]).inputs
+    run_batch(inputs, worker, tmp_path, HOW)
+    (tmp_path / "records" / "scan0.png").unlink()
+    run_batch(inputs[1:], worker, tmp_path, HOW)  # not asked for scan0: the report does without
+    assert [row["outputs"] for row in manifest(tmp_path)] == [f"scan{n}.nrrd" for n in range(1, 6)]
+    (tmp_path / "scan0.nrrd").unlink()
+    run_batch(inputs, worker, tmp_path, HOW)
+    assert statuses(tmp_path) == ["done"] + ["done before"] * 5
+
+
+@pytest.mark.parametrize(
+    "change", [{"weights": ("1" * 64,)}, {"formats": ("masks",)}, {"deep": True}, {"organnet": "9"}]
+)
+def test_another_way_is_done_again(
+    change: dict, scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    run(scans, tmp_path, worker)
+    run(scans, tmp_path, worker, how=replace(HOW, **change))
+    assert set(statuses(tmp_path)) == {"done"}
+
+
+def test_outputs_of_another_way_do_not_stay_unless_edited(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    """The books list the stand-in's .nrrd alone; another file of theirs is an earlier output."""
+    run(scans, tmp_path, worker)
+    for name in ("scan0", "scan1"):
+        path = tmp_path / "records" / f"{name}.json"
+        (tmp_path / name / "structures").mkdir(parents=True)
+        mask = tmp_path / name / "structures" / "Chiasm.nrrd"
+        mask.write_bytes(b"earlier")
+        hashed = "8a4f2a9c0be3a5ee8e0a9db7f3ac9bb9a2c8f95b0c9ed63a9b4b8b3cbd6aee15"
+        if name == "scan0":
+            import hashlib
+
+            hashed = hashlib.sha256(b"earlier").hexdigest()
+        text = path.read_text().replace(
+            '"outputs": {', f'"outputs": {{"{name}/structures/Chiasm.nrrd": "{hashed}", '
+        )
+        path.write_text(text)
+    run(scans, tmp_path, worker, how=replace(HOW, deep=True))
+    assert not (tmp_path / "scan0").exists()
+    assert (tmp_path / "scan1" / "structures" / "Chiasm.nrrd").read_bytes() == b"earlier"
