@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
+from tqdm import tqdm
+
 from organnet.batch.inputs import Input
 from organnet.errors import OrganNetError, one_line
 
@@ -123,6 +125,7 @@ def _serve(line: connection.Connection, load: Callable[[], Segment]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent ends us
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     _die_first()
+    tqdm.set_lock(threading.RLock())  # its own would be left behind, with a warning, by a kill
     try:
         segment = load()
     except Exception as error:
