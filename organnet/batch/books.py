@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from organnet.batch.formats import files_of
-from organnet.batch.inputs import ZIP, Input
+from organnet.batch.inputs import ZIP, Input, is_zip
 from organnet.batch.manifest import MANIFEST, write_manifest
 from organnet.batch.record import (
     DONE,
@@ -32,7 +32,7 @@ from organnet.batch.report import REPORT, write_report
 from organnet.batch.worker import Answer
 from organnet.errors import OrganNetError
 from organnet.files import make_folder, move, read_json, sha256, write_json
-from organnet.layout import IMAGE_FORMATS
+from organnet.layout import image_stem
 
 UNFINISHED = "unfinished.json"
 """There until a run is at its end; says which cases earlier runs had done before it began."""
@@ -272,6 +272,6 @@ def _remove(out: Path, name: str) -> None:
 
 def _suffix(path: Path) -> str:
     """What tells an image file's or an archive's format; it names nobody."""
-    known = (ZIP, *IMAGE_FORMATS)
-    suffixes = [suffix for suffix in known if path.name.lower().endswith(suffix)]
-    return "" if path.is_dir() or not suffixes else max(suffixes, key=len)
+    if is_zip(path):
+        return ZIP
+    return "" if path.is_dir() else path.name[len(image_stem(path.name)) :].lower()

@@ -1,7 +1,7 @@
 """The scans that paths, folders and patterns stand for, each with a name of its own.
 
-Nothing that may be a patient's scan is passed over: what cannot be segmented becomes an input with
-a fault, which the batch reports as a case that failed.
+Nothing that may be a patient's scan goes unseen: what cannot be segmented becomes an input with a
+fault, which the batch reports as a case that failed; a folder without a CT beside scans is named.
 """
 
 import dataclasses
