@@ -104,6 +104,17 @@ def test_overlapping_contours_are_united_unless_their_kind_says_otherwise(
         assert np.array_equal(array > 0, expected), kind
 
 
+def test_images_between_without_a_contour_are_said(plain, series, tmp_path: Path) -> None:
+    """Some draw on every third image and let their system fill in the rest: we do not."""
+    contours = [box(n, 0.5, 0.5, 5.5, 5.5) for n in (0, 3)]
+    array, _, notes = read(with_contours(plain, ("Mandible", contours)), series, tmp_path)
+    assert array.any(axis=(1, 2)).tolist() == [True, False, False, True]
+    assert notes == (
+        "Mandible has no contour on 2 of the 4 images from its first to its last: "
+        "they were taken as without it",
+    )
+
+
 def test_contours_a_little_off_their_image_snap_to_it(plain, series, tmp_path: Path) -> None:
     near = with_contours(plain, ("Mandible", [box(1.4, 0.5, 0.5, 5.5, 5.5)]))
     array, _, _ = read(near, series, tmp_path)

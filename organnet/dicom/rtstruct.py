@@ -229,6 +229,12 @@ def _mask(path: Path, structure: Structure, series: DicomCT) -> tuple[Mask | Non
     if not on_image:
         return None, notes
     first, last = min(on_image), max(on_image)
+    between = last - first + 1 - len(on_image)
+    if between:
+        notes.append(
+            f"{structure.title} has no contour on {between} of the {last - first + 1} images from "
+            "its first to its last: they were taken as without it"
+        )
     pixels = np.zeros((last - first + 1, *series.images[0].shape), np.bool_)
     for n, contours in on_image.items():
         pixels[n - first] = _filled(series.images[n], contours)
