@@ -1,22 +1,20 @@
 """A whole CT through the network and back onto its own grid."""
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int16, UInt8
+from jaxtyping import Float, UInt8
 from scipy import ndimage
 from torch import Tensor
 
 from organnet.errors import OrganNetError
-from organnet.grids import Size, grid_size, resize
+from organnet.grids import grid_size, resize
 from organnet.head import head_box
-from organnet.organs import CLASSES, FLIPPED_LABELS
-from organnet.patches import AIR_HU, TISSUE_FROM_HU, network_units
 from organnet.volume import Volume, on_grid_of, to_lps, write_volume
-from organnet.weights import Network, autocast
+from organnet.weights import Network
+from organnet.windows import window_probabilities
 
 STRAY_SHARE = 0.1
 """Of an organ's largest piece; chosen on held-out training patients."""
@@ -76,66 +74,6 @@ def write_prediction(prediction: Prediction, out: Path, name: str) -> None:
     except OrganNetError:
         entropy.unlink(missing_ok=True)
         raise
-
-
-def window_probabilities(
-    network: Network,
-    hu: Float[np.ndarray, "z y x"] | Int16[np.ndarray, "z y x"],
-    overlap: float,
-    mirror: bool = False,
-) -> Float[Tensor, "10 z y x"]:
-    """Probabilities of the ten classes from overlapping windows with Gaussian weights.
-
-    Args:
-        network: the model and its settings.
-        hu: CT on the network's grid.
-        overlap: least share by which neighbouring windows overlap, 0 to 1.
-        mirror: also look at every window mirrored along x, left and right organs swapped back.
-    """
-    model, settings = network.model, network.settings
-    window = settings.patches.size
-    device = next(model.parameters()).device
-    ct = torch.from_numpy(np.ascontiguousarray(hu, dtype=np.float32))
-    shape = ct.shape
-    ct = _padded(ct, window)
-    has_tissue = ct > TISSUE_FROM_HU
-    weight = gaussian(window)
-    total = torch.zeros(CLASSES, *ct.shape)
-    total_weight = torch.zeros(ct.shape)
-    for corner in itertools.product(
-        *(window_starts(n, w, overlap) for n, w in zip(ct.shape, window, strict=True))
-    ):
-        where = tuple(slice(c, c + w) for c, w in zip(corner, window, strict=True))
-        if has_tissue[where].any():
-            patch = network_units(ct[where], settings.patches.hu_window)[None, None].to(device)
-            p = _softmax(model, patch, settings.training.precision)
-            if mirror:
-                mirrored = _softmax(model, patch.flip(-1), settings.training.precision)
-                p = (p + mirrored.flip(-1)[list(FLIPPED_LABELS)]) / 2
-            total[:, *where] += p.cpu() * weight
-            total_weight[where] += weight
-    unseen = total_weight == 0
-    total[0][unseen], total_weight[unseen] = 1, 1
-    total /= total_weight
-    return total[:, : shape[0], : shape[1], : shape[2]]
-
-
-def window_starts(size: int, window: int, overlap: float) -> list[int]:
-    """First voxels of the fewest evenly spread windows that overlap by at least that share."""
-    if size <= window:
-        return [0]
-    step = max(1, int(window * (1 - overlap)))
-    count = -(-(size - window) // step) + 1
-    return [round(n * (size - window) / (count - 1)) for n in range(count)]
-
-
-def gaussian(window: Size) -> Float[Tensor, "z y x"]:
-    """Weights that trust a window's centre more than its rim; sigma is an eighth of its size."""
-    axes = [
-        torch.exp(-0.5 * ((torch.arange(n) - (n - 1) / 2) / (n / 8)) ** 2).clamp(min=1e-3)
-        for n in window
-    ]
-    return axes[0][:, None, None] * axes[1][:, None] * axes[2]
 
 
 def label_map(
@@ -200,17 +138,3 @@ def _common_patches(networks: list[Network]):
                 f"({first.spacing_mm} mm and {other.spacing_mm} mm): name weights of one profile"
             )
     return first
-
-
-def _padded(ct: Float[Tensor, "z y x"], window: Size) -> Float[Tensor, "p q r"]:
-    """Air added at the far faces until one window fits."""
-    missing = [max(0, w - n) for n, w in zip(ct.shape, window, strict=True)]
-    padding = (0, missing[2], 0, missing[1], 0, missing[0])
-    return torch.nn.functional.pad(ct, padding, value=AIR_HU)
-
-
-@torch.inference_mode()
-def _softmax(model, patch: Float[Tensor, "1 1 z y x"], precision: str) -> Float[Tensor, "10 z y x"]:
-    with autocast(patch.device, precision):
-        logits = model(patch)
-    return logits[0].float().softmax(0)

@@ -23,7 +23,6 @@ from organnet.checkpoints import (
 )
 from organnet.errors import OrganNetError, RunError
 from organnet.files import atomic_path
-from organnet.inference import window_probabilities
 from organnet.layout import WEIGHTS_NAME
 from organnet.losses import organ_loss
 from organnet.metrics import dice
@@ -40,6 +39,7 @@ from organnet.weights import (
     pick_device,
     save_weights,
 )
+from organnet.windows import window_probabilities
 
 LOG_NAME = "log.csv"
 START_NAME = "start.safetensors"

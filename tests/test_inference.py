@@ -8,96 +8,19 @@ import numpy as np
 import pytest
 import torch
 from conftest import REPOSITORY
-from hypothesis import given
-from hypothesis import strategies as st
+from stand_ins import Threshold, block_ct, network
 
 from organnet.errors import OrganNetError
 from organnet.inference import (
     drop_stray_pieces,
     entropy_nats,
-    gaussian,
     label_map,
     predict,
-    window_probabilities,
-    window_starts,
 )
-from organnet.model import OrganNet
 from organnet.organs import FLIPPED_LABELS, swap_left_right
-from organnet.settings import ModelSettings, make_settings
+from organnet.settings import make_settings
 from organnet.volume import Volume
 from organnet.weights import Network
-
-SETTINGS = make_settings("phantom", "smoke")
-
-
-class StandIn(OrganNet):
-    """In the network's place: what it answers is known beforehand."""
-
-    def __init__(self) -> None:
-        super().__init__(ModelSettings(width=1))
-        self.anchor = torch.nn.Parameter(torch.zeros(()))
-
-
-class Threshold(StandIn):
-    """Calls voxels of about 250 HU brain stem."""
-
-    def forward(self, patch: torch.Tensor) -> torch.Tensor:
-        logits = torch.zeros(len(patch), 10, *patch.shape[2:])
-        logits[:, 0] = 4
-        dense = (patch[:, 0] > 0.3) & (patch[:, 0] < 0.7)
-        logits[:, 1][dense] = 8
-        return logits + self.anchor
-
-
-def network(model: OrganNet) -> Network:
-    return Network(model.eval(), SETTINGS)
-
-
-def block_ct(shape=(40, 60, 60), spacing_mm=(3.0, 3.0, 3.0)) -> Volume:
-    """Water with a dense block, off centre along every axis, in air."""
-    ct = np.full(shape, -1000, np.int16)
-    ct[2:-2, 6:-6, 6:-6] = 0
-    ct[10:22, 14:30, 34:46] = 250
-    return Volume(ct, spacing_mm)
-
-
-@given(st.integers(1, 300), st.integers(1, 80), st.floats(0, 0.9))
-def test_windows_cover_everything_and_overlap_enough(
-    size: int, window: int, overlap: float
-) -> None:
-    starts = window_starts(size, window, overlap)
-    covered = np.zeros(max(size, window), bool)
-    for start in starts:
-        assert 0 <= start <= max(0, size - window)
-        covered[start : start + window] = True
-    assert covered.all()
-    step = max(1, int(window * (1 - overlap)))
-    assert all(b - a <= step for a, b in itertools.pairwise(starts))
-    assert len(starts) == len(set(starts))
-
-
-def test_gaussian_is_symmetric_positive_and_peaks_in_the_centre() -> None:
-    weight = gaussian((4, 6, 8))
-    torch.testing.assert_close(weight, weight.flip(0, 1, 2))
-    assert weight.min() > 0
-    assert weight[1:3, 2:4, 3:5].min() == weight.max()
-
-
-def test_windows_do_not_show() -> None:
-    """A network that looks at single voxels gives the same with and without windows."""
-    hu = block_ct().array.astype(np.float32)
-    p = window_probabilities(network(Threshold()), hu, overlap=0.5)
-    whole = Threshold()(((torch.from_numpy(hu).clamp(-200, 400) + 200) / 300 - 1)[None, None])
-    seen = hu > -500
-    expected = whole[0].softmax(0)
-    assert torch.allclose(p[:, seen], expected[:, seen], atol=1e-4)
-    assert torch.allclose(p.sum(0), torch.ones(hu.shape), atol=1e-4)
-
-
-@pytest.mark.parametrize("shape", [(5, 9, 7), (16, 32, 32), (17, 33, 70)])
-def test_volumes_smaller_and_larger_than_a_window(shape: tuple[int, int, int]) -> None:
-    p = window_probabilities(network(Threshold()), np.zeros(shape, np.float32), 0.5)
-    assert p.shape == (10, *shape)
 
 
 def test_labels_lie_where_the_block_lies_on_the_cts_own_grid() -> None:
@@ -135,26 +58,6 @@ def test_every_orientation_gives_the_same_anatomy() -> None:
         labels = predict([network(Threshold())], turned).labels.array
         back = np.flip(labels, np.flatnonzero(flips)).transpose(np.argsort(order))
         assert (back == expected).all(), (order, flips)
-
-
-class Sided(StandIn):
-    """Calls whatever lies in the left half of its window Parotid_L, the rest Parotid_R."""
-
-    def forward(self, patch: torch.Tensor) -> torch.Tensor:
-        logits = torch.zeros(len(patch), 10, *patch.shape[2:])
-        half = patch.shape[-1] // 2
-        logits[..., half:][:, 6] = 9
-        logits[..., :half][:, 7] = 9
-        return logits + self.anchor
-
-
-def test_mirroring_swaps_the_organs_back() -> None:
-    """A network that knows left from right is as sure with mirroring as without."""
-    hu = np.zeros((16, 32, 32), np.float32)
-    plain = window_probabilities(network(Sided()), hu, 0.5)
-    mirrored = window_probabilities(network(Sided()), hu, 0.5, mirror=True)
-    torch.testing.assert_close(mirrored, plain)
-    assert (plain.argmax(0)[..., 20:] == 6).all()
 
 
 def test_deep_gives_entropy_and_both_drop_a_stray_piece() -> None:
@@ -208,7 +111,8 @@ def test_labels_are_interpolated_between_probabilities() -> None:
 MEMORY = """
 import resource, sys
 sys.path.insert(0, "tests")
-from test_inference import Threshold, block_ct, network, predict
+from stand_ins import Threshold, block_ct, network
+from organnet.inference import predict
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 predict([network(Threshold())], block_ct())  # what loading costs
 ct = block_ct((100, 512, 512), (3.0, 0.5, 0.5))

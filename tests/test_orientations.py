@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtstruct_parts import rotation
 from scipy import ndimage
-from test_inference import Threshold, block_ct, network
+from stand_ins import Threshold, block_ct, network
 
 from organnet.batch.run import segment
 from organnet.datasets import pddca
