@@ -103,16 +103,36 @@ def in_process(module: str, function: str, **arguments: Any) -> Side:
     return side
 
 
+@dataclass
+class NetworkTime:
+    """What a network spent, and on how many windows and voxels of them."""
+
+    seconds: float = 0.0
+    windows: int = 0
+    voxels: int = 0
+
+    def begin(self, _, arguments: tuple) -> None:
+        """Before the network is called."""
+        (windows,) = arguments
+        self.windows += len(windows)
+        self.voxels += windows.numel()
+        self.seconds -= time.perf_counter()
+
+    def end(self, *_) -> None:
+        """After it was."""
+        self.seconds += time.perf_counter()
+
+
 @contextlib.contextmanager
-def network_turns(model: torch.nn.Module) -> Iterator[list[float]]:
-    """Seconds of each call of the network while the block runs, whoever calls it."""
-    turns: list[float] = []
+def network_time(model: torch.nn.Module) -> Iterator[NetworkTime]:
+    """What the network spends while the block runs, whoever calls it."""
+    spent = NetworkTime()
     hooks = [
-        model.register_forward_pre_hook(lambda *_: turns.append(-time.perf_counter())),
-        model.register_forward_hook(lambda *_: turns.append(turns.pop() + time.perf_counter())),
+        model.register_forward_pre_hook(spent.begin),
+        model.register_forward_hook(spent.end),
     ]
     try:
-        yield turns
+        yield spent
     finally:
         for hook in hooks:
             hook.remove()

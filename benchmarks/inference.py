@@ -10,7 +10,7 @@ from benchmarks.clock import (
     here,
     in_process,
     in_turn,
-    network_turns,
+    network_time,
     ratios,
     seconds,
     spread,
@@ -78,11 +78,11 @@ def ours(image: str, weights: str, grid: str, out: str) -> dict[str, float]:
     """Segment a CT file into OUT; what each part took."""
     network = network_on(grid, weights)
     parts = {}
-    with network_turns(network.model) as turns:
+    with network_time(network.model) as spent:
         read = _part(parts, "read", lambda: read_ct(Path(image)))
         found = _part(parts, "predict", lambda: predict([network], read))
         _part(parts, "write", lambda: write_prediction(found, Path(out).parent, Path(out).stem))
-    return {**parts, "network": sum(turns), "windows": len(turns)}
+    return {**parts, "network": spent.seconds, "windows": spent.windows, "voxels": spent.voxels}
 
 
 def network_on(grid: str, weights: str) -> Network:
@@ -119,8 +119,9 @@ def _sides(image: Path, options: Options, grid: str) -> dict:
 def _compared(spent: dict[str, list[Spent]], grid: str, options: Options) -> list[tuple]:
     ours = spent["ours"]
     network = network_on(grid, str(options.weights))
-    work = operations(network.settings.model, network.settings.patches.size)
-    limit = ours[0].result["windows"] * work / matrix_rate("float32")
+    patch = network.settings.patches.size
+    per_voxel = operations(network.settings.model, patch) / np.prod(patch)
+    limit = ours[0].result["voxels"] * per_voxel / matrix_rate("float32")
     folder = options.scratch / "inference" / grid
     label_maps = {name: read_volume(folder / f"{name}.nrrd").array for name in spent}
     rows = []

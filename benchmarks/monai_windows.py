@@ -1,18 +1,20 @@
 """MONAI's side of inference.py. Apart, so that our side's memory holds no MONAI."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
 
-from benchmarks.clock import network_turns
+from benchmarks.clock import network_time
 from benchmarks.inference import network_on
 from organnet.grids import grid_size, resize
 from organnet.head import head_box
 from organnet.inference import drop_stray_pieces
 from organnet.patches import network_units
 from organnet.volume import on_grid_of, read_ct, to_lps, write_volume
+from organnet.windows import VOXELS_AT_ONCE
 
 
 @torch.inference_mode()
@@ -28,11 +30,11 @@ def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str
     where = head_box(lps) if box else (slice(None),) * 3
     part = lps.array[where]
     hu = torch.from_numpy(resize(part, grid_size(part.shape, lps.spacing_mm, patches.spacing_mm)))
-    with network_turns(network.model) as turns:
+    with network_time(network.model) as spent:
         probabilities = sliding_window_inference(
             network_units(hu, patches.hu_window)[None, None],
             roi_size=patches.size,
-            sw_batch_size=1,
+            sw_batch_size=max(1, VOXELS_AT_ONCE // math.prod(patches.size)),
             predictor=lambda patch: network.model(patch).softmax(1),
             overlap=network.settings.inference.overlap,
             mode="gaussian",
@@ -44,4 +46,4 @@ def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str
     labels[where] = fine[0].argmax(0).numpy()
     drop_stray_pieces(labels)
     write_volume(on_grid_of(lps.with_array(labels), ct), Path(out))
-    return {"network": sum(turns), "windows": len(turns)}
+    return {"network": spent.seconds, "windows": spent.windows}

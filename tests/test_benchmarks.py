@@ -39,11 +39,12 @@ def test_a_process_tells_its_own_memory_and_result():
 
 def test_only_calls_of_the_network_are_counted():
     network = torch.nn.Identity()
-    with clock.network_turns(network) as turns:
-        network(1)
-        network(2)
-    network(3)
-    assert len(turns) == 2 and all(0 <= turn < 60 for turn in turns)
+    with clock.network_time(network) as spent:
+        network(torch.zeros(2, 1, 3))
+        network(torch.zeros(1, 1, 3))
+    network(torch.zeros(1, 1, 3))
+    assert (spent.windows, spent.voxels) == (3, 9)
+    assert 0 <= spent.seconds < 60
 
 
 def test_a_section_replaces_the_one_of_its_name_and_leaves_the_others(tmp_path: Path):
