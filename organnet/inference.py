@@ -12,12 +12,15 @@ from torch import Tensor
 from organnet.errors import OrganNetError
 from organnet.grids import grid_size, resize
 from organnet.head import head_box
+from organnet.organs import BACKGROUND
 from organnet.volume import Volume, on_grid_of, to_lps, write_volume
 from organnet.weights import Network
 from organnet.windows import window_probabilities
 
 STRAY_SHARE = 0.1
 """Of an organ's largest piece; chosen on held-out training patients."""
+ROUNDING = 1e-4
+"""More than what float32 can lose of a probability when it is interpolated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,7 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
 
     labels = np.zeros(lps.shape, np.uint8)
     labels[box] = label_map(probabilities, cropped.shape)
-    drop_stray_pieces(labels)
+    drop_stray_pieces(labels[box])
     entropy = None
     if deep:
         values = np.zeros(lps.shape, np.float32)
@@ -84,17 +87,20 @@ def label_map(
     Probabilities are interpolated, not labels, so that edges stay smooth; slice by slice, so that
     ten volumes of the fine grid never exist.
     """
-    labels = np.empty(shape, np.uint8)
+    labels = np.zeros(shape, np.uint8)
     coarse = probabilities.shape[1]
     for z in range(shape[0]):
         position = min(max((z + 0.5) * coarse / shape[0] - 0.5, 0), coarse - 1)
         below = int(position)
         above = min(below + 1, coarse - 1)
         plane = probabilities[:, below].lerp(probabilities[:, above], position - below)
-        fine = torch.nn.functional.interpolate(
-            plane[None], size=tuple(shape[1:]), mode="bilinear", align_corners=False
-        )
-        labels[z] = fine[0].argmax(0).numpy()
+        # What is less likely than background wherever it is known is so in between as well
+        rivals = (plane >= plane[BACKGROUND] - ROUNDING).flatten(1).any(1).nonzero()[:, 0]
+        if len(rivals) > 1:
+            fine = torch.nn.functional.interpolate(
+                plane[rivals][None], size=tuple(shape[1:]), mode="bilinear", align_corners=False
+            )
+            labels[z] = rivals[fine[0].argmax(0)].numpy()
     return labels
 
 
@@ -125,7 +131,8 @@ def _mean_probabilities(
     total = window_probabilities(networks[0], hu, overlap, mirror)
     for network in networks[1:]:
         total += window_probabilities(network, hu, overlap, mirror)
-    return total / len(networks)
+    total /= len(networks)
+    return total
 
 
 def _common_patches(networks: list[Network]):

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
-from scipy.ndimage import find_objects
 from scipy.spatial import KDTree
 
+from organnet.boxes import organ_boxes
 from organnet.errors import OrganNetError
-from organnet.organs import CLASSES, ORGANS, UNKNOWN
+from organnet.organs import ORGANS, UNKNOWN
 
 TOLERANCE_MM = 2.0
 """Distance within which a surface voxel counts as right in the surface Dice."""
@@ -180,7 +180,7 @@ def _organ_boxes(
 
     Surfaces are the same in the box as in the whole volume, since all beyond it is outside.
     """
-    found = [find_objects(labels, max_label=CLASSES - 1) for labels in (reference, prediction)]
+    found = [organ_boxes(labels) for labels in (reference, prediction)]
     boxes = [tuple(slice(0, 0) for _ in reference.shape)]
     for of_organ in zip(*found, strict=True):
         present = [box for box in of_organ if box is not None]

@@ -14,7 +14,7 @@ from organnet.weights import Network, autocast
 
 STRETCH = 0.125
 """By this share a window may be longer than a training patch where fewer then cover a CT."""
-VOXELS_AT_ONCE = 300_000
+VOXELS_AT_ONCE = 500_000
 """Small windows go through the network together, up to this many voxels: torch leaves the 3D
 convolutions of one alone to a routine that takes three times as long."""
 

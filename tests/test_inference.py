@@ -108,6 +108,23 @@ def test_labels_are_interpolated_between_probabilities() -> None:
     assert (labels[4:] == 5).all()
 
 
+@pytest.mark.parametrize("shape", [(21, 40, 33), (4, 6, 5)])
+def test_classes_that_cannot_win_are_left_out_and_nothing_changes(shape) -> None:
+    """Slice by slice the likeliest of all ten is the same as the likeliest of some."""
+    p = torch.randn((10, 7, 9, 8), generator=torch.Generator().manual_seed(1)) * 3
+    p[0] += 4  # background wins mostly, as in a CT
+    p[7] -= 20
+    p = p.softmax(0)
+    columns = torch.nn.functional.interpolate(
+        p.flatten(2)[None], (shape[0], 72), mode="bilinear"
+    ).unflatten(-1, (9, 8))
+    whole = torch.nn.functional.interpolate(
+        columns[0].transpose(0, 1), shape[1:], mode="bilinear"
+    ).argmax(1)
+    assert len(whole.unique()) > 5
+    assert (label_map(p, shape) == whole.numpy()).mean() > 0.999
+
+
 MEMORY = """
 import resource, sys
 sys.path.insert(0, "tests")
