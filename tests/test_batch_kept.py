@@ -1,5 +1,6 @@
 """A batch run again: what is done stays done, and what a person made stays."""
 
+import contextlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from batch_parts import (
     BREAKING,
     HOW,
     contents,
+    load_mortal,
     load_refusing,
     manifest,
     write_tiny,
@@ -95,6 +97,37 @@ def test_an_only_input_that_fails_now_takes_its_old_result_away(
     with pytest.raises(OrganNetError, match=r"one\.nrrd"):
         run(scan.parent, out, worker)
     assert statuses(out) == ["failed"] and not (out / "one.nrrd").exists()
+
+
+@pytest.mark.parametrize(
+    ("why", "change"),
+    [
+        ("does not exist", {}),
+        ("want of memory", {"deep": True}),
+        ("no DICOM series", {"formats": ("nrrd", "rtstruct")}),
+    ],
+)
+def test_a_failure_takes_nothing_away_unless_the_input_changed(
+    why: str, change: dict, tmp_path: Path, worker: Worker
+) -> None:
+    scan, out = write_tiny(tmp_path / "killed.nrrd"), tmp_path / "out"
+    inputs = find_inputs([scan]).inputs
+    assert run_batch(inputs, worker, out, HOW) == 0
+    before = contents(out)
+    if not change:
+        scan.rename(tmp_path / "unmounted")
+    with (
+        contextlib.closing(Worker(load_mortal)) as mortal,
+        pytest.raises(OrganNetError, match=f"{why}.*; what was written for it before is kept"),
+    ):
+        run_batch(inputs, mortal, out, replace(HOW, **change))
+    assert [(row["status"], row["outputs"]) for row in manifest(out)] == [("failed", "")]
+    assert why in (out / "report.html").read_text()
+    assert contents(out) | {"report.html": before["report.html"]} == before
+    if not change:
+        (tmp_path / "unmounted").rename(scan)
+    assert run_batch(inputs, Worker(load_refusing), out, HOW) == 0
+    assert statuses(out) == ["done before"] and contents(out) == before
 
 
 def test_a_picture_that_is_gone_is_drawn_again(scans: Path, tmp_path: Path, worker: Worker) -> None:

@@ -40,6 +40,7 @@ STAGE = ".organnet-work-"
 """The worker writes into such a folder; whole cases are moved from there to their places."""
 LINKS = "inputs"
 """Folder on the stage for links to inputs that are not to be named."""
+STAYS = "what was written for it before is kept"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Books:
         run: hash that a run has in common with one that goes on where it stopped.
         stage: folder below `out` for the worker to write into.
         done_before: names of the cases that earlier runs did and this one did not do again.
+        failed: cases that failed in this run while what lies there under their name stays.
     """
 
     out: Path
@@ -59,6 +61,7 @@ class Books:
     run: str
     stage: Path
     done_before: set[str] = field(default_factory=set)
+    failed: dict[str, Record] = field(default_factory=dict)
 
     def is_done(self, given: Input, input_sha256: str) -> bool:
         """Whether there is nothing to do for this input."""
@@ -79,7 +82,7 @@ class Books:
         What another scan or a person has put there is not replaced.
         """
         old = read_record(self.out, given.name)
-        if old is not None and not old.is_of(given, input_sha256):
+        if old is not None and not old.is_of(given.path, input_sha256):
             return (
                 f"{self.out} has results called {given.name} of {old.input}: "
                 "choose another --out, or remove them"
@@ -113,29 +116,28 @@ class Books:
             ) from error
         return replace(given, path=link)
 
-    def keep(self, given: Input, input_sha256: str, answer: Answer) -> None:
-        """Move what was written for a case to its place; that it is done is noted last.
+    def keep(self, given: Input, input_sha256: str, answer: Answer) -> Answer:
+        """Note what came of a case, which is returned, and give its outputs their places.
 
-        Killed at any time, the record there knows every file of ours that lies there.
+        Where it failed and its input is not known to have changed, what earlier runs wrote stays
+        with its record: this run's manifest and report alone say that it failed.
         """
-        record = self._record(given, input_sha256, answer)
-        self.done_before.discard(given.name)
-        note = {"run": self.run, "done_before": sorted(self.done_before)}
-        write_json(self.out / UNFINISHED, note)
-        self._remove_old(given.name)
-        if record.status == DONE:
-            write_record(self.out, replace(record, status=FAILED, message=STOPPED))
-            for name in (*record.outputs, picture_name(given.name)):
-                move(self.stage / name, self.out / name)
-        write_record(self.out, record)
-        write_manifest(self.out, read_records(self.out), self.done_before)
+        old = read_record(self.out, given.name)
+        if answer.message and old is not None and old.stays(given.path, input_sha256):
+            if old.is_of(given.path, input_sha256):
+                answer = replace(answer, message=f"{answer.message}; {STAYS}")
+            self.failed[given.name] = self._record(given, input_sha256, answer)
+        else:
+            self._put(self._record(given, input_sha256, answer))
+        write_manifest(self.out, self._rows(), self.done_before)
+        return answer
 
     def finish(self) -> None:
         """The report, and the note that the run is at its end."""
-        records = read_records(self.out)
-        if records:
-            write_manifest(self.out, records, self.done_before)
-            write_report(self.out, records)
+        rows = self._rows()
+        if rows:
+            write_manifest(self.out, rows, self.done_before)
+            write_report(self.out, rows)
         (self.out / UNFINISHED).unlink(missing_ok=True)
 
     def one_line(self, text: str) -> str:
@@ -158,6 +160,30 @@ class Books:
             volumes_ml={name: round(ml, 3) for name, ml in answer.volumes_ml.items()},
             measured=Measured(answer.seconds, answer.peak_memory_mb),
         )
+
+    def _rows(self) -> list[Record]:
+        """The records, and what failed in this run instead of those of the same scans."""
+        rows = [record for record in read_records(self.out) if not self._failed_now(record)]
+        return sorted([*rows, *self.failed.values()], key=lambda record: record.case)
+
+    def _failed_now(self, record: Record) -> bool:
+        failed = self.failed.get(record.case)
+        return failed is not None and failed.is_of(record.input, record.input_sha256)
+
+    def _put(self, record: Record) -> None:
+        """Move what was written for a case to its place; that it is done is noted last.
+
+        Killed at any time, the record there knows every file of ours that lies there.
+        """
+        self.done_before.discard(record.case)
+        note = {"run": self.run, "done_before": sorted(self.done_before)}
+        write_json(self.out / UNFINISHED, note)
+        self._remove_old(record.case)
+        if record.status == DONE:
+            write_record(self.out, replace(record, status=FAILED, message=STOPPED))
+            for name in (*record.outputs, picture_name(record.case)):
+                move(self.stage / name, self.out / name)
+        write_record(self.out, record)
 
     def _remove_old(self, case: str) -> None:
         """Remove the outputs that the case's record knows, but those that a person has changed."""

@@ -113,9 +113,9 @@ def _segment(given: Input, books: Books, worker: Worker, only: bool) -> Answer |
             seconds=answer.seconds,
             peak_memory_mb=answer.peak_memory_mb,
         )
-    if not (only and answer.message) or books.has_record(given):
-        books.keep(given, hashed, answer)
-    return answer
+    if only and answer.message and not books.has_record(given):
+        return answer
+    return books.keep(given, hashed, answer)
 
 
 def _told(failures: dict[str, str], cases: int) -> int:
