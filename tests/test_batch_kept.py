@@ -61,7 +61,9 @@ def test_what_a_person_corrected_is_kept(
     assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 1
     assert f"{corrected} would be replaced" in capfd.readouterr().err
     assert corrected.read_bytes() == b"corrected"
-    assert statuses(tmp_path) == ["done", "done", "done before", "done", "done", "done"]
+    assert statuses(tmp_path) == ["done", "done", "failed", "done", "done", "done"]
+    assert f"{corrected} would be replaced" in manifest(tmp_path)[2]["message"]
+    assert "Failed:</span> " + str(corrected) in (tmp_path / "report.html").read_text()
     corrected.rename(tmp_path / "mine.nrrd")
     assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 0
 
@@ -71,7 +73,23 @@ def test_what_was_there_before_is_not_replaced(scans: Path, tmp_path: Path, work
     drawing.write_bytes(b"a drawing")
     assert run(scans, tmp_path, worker) == 1
     assert drawing.read_bytes() == b"a drawing"
-    assert len(manifest(tmp_path)) == 5
+    assert not (tmp_path / "records" / "scan0.json").exists()
+    row = manifest(tmp_path)[0]
+    assert row["input"] == str(scans / "scan0.nrrd") and row["status"] == "failed"
+    assert f"{drawing} would be replaced" in row["message"]
+    drawing.unlink()
+    assert run(scans, tmp_path, worker) == 0
+    assert statuses(tmp_path) == ["done"] + ["done before"] * 5
+
+
+def test_the_only_scan_leaves_nothing_where_a_file_is_in_its_way(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    drawing = tmp_path / "scan0.nrrd"
+    drawing.write_bytes(b"a drawing")
+    with pytest.raises(OrganNetError, match="would be replaced"):
+        run_batch(find_inputs([scans / "scan0.nrrd"]).inputs, worker, tmp_path, HOW)
+    assert list(tmp_path.iterdir()) == [drawing]
 
 
 def test_results_of_another_scan_of_that_name_stay(tmp_path: Path, capfd, worker: Worker) -> None:
@@ -83,7 +101,14 @@ def test_results_of_another_scan_of_that_name_stay(tmp_path: Path, capfd, worker
     before = contents(out)
     with pytest.raises(OrganNetError, match=r"results called ct of .*A/ct\.nrrd"):
         run_batch(second, worker, out, HOW)
-    assert contents(out) == before
+    assert contents(out) | {"report.html": before["report.html"]} == before
+    assert [(Path(row["input"]).parent.name, row["status"]) for row in manifest(out)] == [
+        *(("A", "done before"), ("B", "failed"))
+    ]
+    (tmp_path / "B" / "ct.nrrd").unlink()
+    with pytest.raises(OrganNetError, match=r"does not exist: check the path$"):
+        run_batch(second, worker, out, HOW)
+    assert contents(out) | {"report.html": before["report.html"]} == before
     moved = (tmp_path / "A").rename(tmp_path / "moved")
     assert run_batch(find_inputs([moved]).inputs, Worker(load_refusing), out, HOW) == 0
 

@@ -126,9 +126,14 @@ class Books:
         if answer.message and old is not None and old.stays(given.path, input_sha256):
             if old.is_of(given.path, input_sha256):
                 answer = replace(answer, message=f"{answer.message}; {STAYS}")
-            self.failed[given.name] = self._record(given, input_sha256, answer)
-        else:
-            self._put(self._record(given, input_sha256, answer))
+            return self.leave(given, input_sha256, answer)
+        self._put(self._record(given, input_sha256, answer))
+        write_manifest(self.out, self._rows(), self.done_before)
+        return answer
+
+    def leave(self, given: Input, input_sha256: str, answer: Answer) -> Answer:
+        """Note, for this run alone, that a case failed, and leave all that lies there as it is."""
+        self.failed[given.name] = self._record(given, input_sha256, answer)
         write_manifest(self.out, self._rows(), self.done_before)
         return answer
 

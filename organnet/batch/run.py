@@ -94,16 +94,17 @@ def _segment(given: Input, books: Books, worker: Worker, only: bool) -> Answer |
     The only scan of a run leaves nothing where it fails, unless the books have an earlier result
     of it. Where something is in the way, all stays as it is.
     """
-    hashed, scan = "", given
+    hashed, scan, note = "", given, books.keep
     try:
         hashed = given.sha256()
         if books.is_done(given, hashed):
             return None
-        in_the_way = books.in_the_way(given, hashed)
-        if in_the_way:
-            return Answer(in_the_way)
-        reason = why_not(given, books.how.formats)
-        scan = books.as_read(given)
+        reason = books.in_the_way(given, hashed)
+        if reason:
+            note = books.leave
+        else:
+            reason = why_not(given, books.how.formats)
+            scan = books.as_read(given)
     except OrganNetError as error:
         reason = str(error)
     answer = Answer(reason) if reason else worker.segment(scan, books.stage)
@@ -115,7 +116,7 @@ def _segment(given: Input, books: Books, worker: Worker, only: bool) -> Answer |
         )
     if only and answer.message and not books.has_record(given):
         return answer
-    return books.keep(given, hashed, answer)
+    return note(given, hashed, answer)
 
 
 def _told(failures: dict[str, str], cases: int) -> int:
