@@ -17,10 +17,12 @@ from batch_parts import (
 )
 from batch_runs import run, statuses
 
+from organnet.batch.books import STAGE
 from organnet.batch.finding import find_inputs
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
 from organnet.errors import OrganNetError
+from organnet.files import move
 
 
 def test_done_before_is_skipped(scans: Path, tmp_path: Path, worker: Worker) -> None:
@@ -80,6 +82,41 @@ def test_what_was_there_before_is_not_replaced(scans: Path, tmp_path: Path, work
     drawing.unlink()
     assert run(scans, tmp_path, worker) == 0
     assert statuses(tmp_path) == ["done"] + ["done before"] * 5
+
+
+def test_a_file_where_a_folder_must_be_fails_its_case_alone(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    (tmp_path / "scan1").write_bytes(b"notes")
+    assert run(scans, tmp_path, worker, how=replace(HOW, formats=("masks",))) == 1
+    assert statuses(tmp_path) == ["done", "failed", "done", "done", "done", "done"]
+    assert manifest(tmp_path)[1]["message"].startswith(f"{tmp_path / 'scan1'} is a file where")
+    assert (tmp_path / "scan1").read_bytes() == b"notes"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_files_that_cannot_be_moved_fail_their_case_alone_and_leave_all_as_it_was(
+    again: bool, scans: Path, tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture is moved last; each earlier file is moved away before, and back after."""
+    if again:
+        run(scans, tmp_path, worker)
+    before = {name: data for name, data in contents(tmp_path).items() if "scan1" in name}
+    assert len(before) == 3 * again
+
+    def full(path: Path, target: Path) -> None:
+        if target.name == "scan1.png" and path.parent.parent.name.startswith(STAGE):
+            raise OrganNetError(f"cannot write {target} (No space left on device): mend it")
+        move(path, target)
+
+    monkeypatch.setattr("organnet.batch.books.move", full)
+    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 1
+    assert statuses(tmp_path) == ["done", "failed", "done", "done", "done", "done"]
+    assert "scan1.png (No space left" in manifest(tmp_path)[1]["message"]
+    after = {name: data for name, data in contents(tmp_path).items() if "scan1" in name}
+    assert after == before
+    monkeypatch.undo()
+    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 0
 
 
 def test_the_only_scan_leaves_nothing_where_a_file_is_in_its_way(

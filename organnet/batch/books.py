@@ -40,6 +40,8 @@ STAGE = ".organnet-work-"
 """The worker writes into such a folder; whole cases are moved from there to their places."""
 LINKS = "inputs"
 """Folder on the stage for links to inputs that are not to be named."""
+EARLIER = ".earlier"
+"""Folder on the stage for what earlier runs wrote of a case, until that of this run is in place."""
 STAYS = "what was written for it before is kept"
 
 
@@ -90,7 +92,10 @@ class Books:
         known = old.outputs if old else {}
         for name in files_of(given.name, self.how.formats):
             path = self.out / name
-            if path.exists() and not is_unchanged(path, known.get(name, "")):
+            file = next(filter(os.path.isfile, path.parents), None)
+            if file is not None:
+                return f"{file} is a file where a folder must be: move it, or choose another --out"
+            if os.path.exists(path) and not is_unchanged(path, known.get(name, "")):
                 return (
                     f"{path} would be replaced, and it is not as organnet left it: "
                     "move it, or choose another --out"
@@ -119,15 +124,19 @@ class Books:
     def keep(self, given: Input, input_sha256: str, answer: Answer) -> Answer:
         """Note what came of a case, which is returned, and give its outputs their places.
 
-        Where it failed and its input is not known to have changed, what earlier runs wrote stays
-        with its record: this run's manifest and report alone say that it failed.
+        Where it failed and its input is not known to have changed, or its files cannot be moved,
+        what earlier runs wrote stays with its record: this run's manifest and report alone say that
+        it failed.
         """
         old = read_record(self.out, given.name)
         if answer.message and old is not None and old.stays(given.path, input_sha256):
             if old.is_of(given.path, input_sha256):
                 answer = replace(answer, message=f"{answer.message}; {STAYS}")
             return self.leave(given, input_sha256, answer)
-        self._put(self._record(given, input_sha256, answer))
+        try:
+            self._put(self._record(given, input_sha256, answer), old)
+        except OrganNetError as error:
+            return self.leave(given, input_sha256, answer.failed(self.one_line(str(error))))
         write_manifest(self.out, self._rows(), self.done_before)
         return answer
 
@@ -175,27 +184,32 @@ class Books:
         failed = self.failed.get(record.case)
         return failed is not None and failed.is_of(record.input, record.input_sha256)
 
-    def _put(self, record: Record) -> None:
-        """Move what was written for a case to its place; that it is done is noted last.
+    def _put(self, record: Record, old: Record | None) -> None:
+        """Put what was written for a case in the place of what was; that it is done is noted last.
 
-        Killed at any time, the record there knows every file of ours that lies there.
+        Killed at any time, the record there knows every file of ours that lies there. Raises
+        OrganNetError where a file cannot be moved; then all lies as before.
         """
         self.done_before.discard(record.case)
         note = {"run": self.run, "done_before": sorted(self.done_before)}
         write_json(self.out / UNFINISHED, note)
-        self._remove_old(record.case)
-        if record.status == DONE:
-            write_record(self.out, replace(record, status=FAILED, message=STOPPED))
-            for name in (*record.outputs, picture_name(record.case)):
-                move(self.stage / name, self.out / name)
-        write_record(self.out, record)
+        with contextlib.ExitStack() as undo:
+            for name in old.ours(self.out) if old else ():
+                _move(name, self.out, self.stage / EARLIER, undo)
+            if record.status == DONE:
+                undo.callback(self._restore, record.case, old)
+                write_record(self.out, replace(record, status=FAILED, message=STOPPED))
+                for name in (*record.outputs, picture_name(record.case)):
+                    _move(name, self.stage, self.out, undo)
+            write_record(self.out, record)
+            undo.pop_all()  # nothing is to be undone
+        shutil.rmtree(self.stage / EARLIER, ignore_errors=True)
 
-    def _remove_old(self, case: str) -> None:
-        """Remove the outputs that the case's record knows, but those that a person has changed."""
-        old = read_record(self.out, case)
-        for name, hashed in old.outputs.items() if old else ():
-            if is_unchanged(self.out / name, hashed):
-                _remove(self.out, name)
+    def _restore(self, case: str, old: Record | None) -> None:
+        if old is None:
+            remove_record(self.out, case)
+        else:
+            write_record(self.out, old)
 
 
 def numbers_given(out: Path) -> dict[str, list[str]]:
@@ -290,12 +304,16 @@ def _clean(out: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _remove(out: Path, name: str) -> None:
-    """Remove an output and the folders below `out` that it leaves empty."""
-    path = out / name
-    path.unlink(missing_ok=True)
-    for folder in path.parents:
-        if folder == out or not folder.is_relative_to(out):
+def _move(name: str, source: Path, target: Path, undo: contextlib.ExitStack | None = None) -> None:
+    """Move a file from one folder to another, below which it is called the same; `undo` moves back.
+
+    Folders below `source` that it leaves empty go. Raises OrganNetError where it cannot be moved.
+    """
+    move(source / name, target / name)
+    if undo is not None:
+        undo.callback(_move, name, target, source)
+    for folder in (source / name).parents:
+        if folder == source or not folder.is_relative_to(source):
             break
         with contextlib.suppress(OSError):
             folder.rmdir()

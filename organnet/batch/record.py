@@ -92,7 +92,7 @@ class Record:
 
     def is_whole(self, out: Path) -> bool:
         """Whether its outputs are there, and its picture as it was."""
-        return all((out / file).is_file() for file in self.outputs) and is_unchanged(
+        return all(os.path.isfile(out / file) for file in self.outputs) and is_unchanged(
             out / picture_name(self.case), self.picture_sha256
         )
 
@@ -103,6 +103,11 @@ class Record:
             for file, hashed in self.outputs.items()
             if (out / file).is_file() and not is_unchanged(out / file, hashed)
         ]
+
+    def ours(self, out: Path) -> list[str]:
+        """Its outputs and its picture, as far as they are there as they were written."""
+        files = {**self.outputs, picture_name(self.case): self.picture_sha256}
+        return [file for file, hashed in files.items() if is_unchanged(out / file, hashed)]
 
     def is_of(self, path: str | Path | None, input_sha256: str) -> bool:
         """Whether it is of this scan: of its bytes, or of what lay under its path before."""
@@ -129,7 +134,7 @@ def picture_name(case: str) -> str:
 def is_unchanged(path: Path, hashed: str) -> bool:
     """Whether a file is there with this SHA-256."""
     try:
-        return path.is_file() and sha256(path) == hashed
+        return os.path.isfile(path) and sha256(path) == hashed
     except OrganNetError:
         return False
 

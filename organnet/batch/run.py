@@ -109,11 +109,7 @@ def _segment(given: Input, books: Books, worker: Worker, only: bool) -> Answer |
         reason = str(error)
     answer = Answer(reason) if reason else worker.segment(scan, books.stage)
     if answer.message:
-        answer = Answer(
-            books.one_line(answer.message),
-            seconds=answer.seconds,
-            peak_memory_mb=answer.peak_memory_mb,
-        )
+        answer = answer.failed(books.one_line(answer.message))
     if only and answer.message and not books.has_record(given):
         return answer
     return note(given, hashed, answer)
