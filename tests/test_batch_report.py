@@ -226,3 +226,12 @@ def test_the_report_says_what_it_must(tmp_path: Path) -> None:
         "Chiasm not found",
     ):
         assert said in words
+
+
+def test_a_case_whose_picture_is_gone_is_shown_without(tmp_path: Path) -> None:
+    done = Record(*("A", "done", "", "A.nrrd", "ab" * 32), HOW, HOW.sha256(), {"A.nrrd": "cd" * 32})
+    write_report(tmp_path, [done])
+    page = References((tmp_path / "report.html").read_text(encoding="utf-8"))
+    words = " ".join(" ".join(page.words).split())
+    assert "No picture: records/A.png cannot be read (No such file or directory)" in words
+    assert "Written: A.nrrd" in words and "img" not in page.tags
