@@ -192,12 +192,29 @@ def test_a_failure_takes_nothing_away_unless_the_input_changed(
     assert statuses(out) == ["done before"] and contents(out) == before
 
 
+def test_a_case_whose_outputs_were_moved_away_stays_in_manifest_and_report(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    out, planning = tmp_path / "out", tmp_path / "planning.nrrd"
+    inputs = find_inputs([scans / "*"]).inputs
+    run_batch(inputs[:1], worker, out, HOW)
+    (out / "scan0.nrrd").rename(planning)
+    run_batch(inputs[1:2], worker, out, HOW)
+    assert [(row["outputs"], row["status"]) for row in manifest(out)] == [
+        *(("scan0.nrrd", "done before"), ("scan1.nrrd", "done"))
+    ]
+    assert "<h2>scan0</h2>" in (out / "report.html").read_text()
+    run_batch(inputs[:1], worker, out, HOW)  # asked for again, it is done again
+    assert (out / "scan0.nrrd").read_bytes() == planning.read_bytes()
+
+
 def test_a_picture_that_is_gone_is_drawn_again(scans: Path, tmp_path: Path, worker: Worker) -> None:
     inputs = find_inputs([scans / "*"]).inputs
     run_batch(inputs, worker, tmp_path, HOW)
     (tmp_path / "records" / "scan0.png").unlink()
     run_batch(inputs[1:], worker, tmp_path, HOW)  # not asked for scan0: the report does without
-    assert [row["outputs"] for row in manifest(tmp_path)] == [f"scan{n}.nrrd" for n in range(1, 6)]
+    assert statuses(tmp_path) == ["done before"] * 6
+    assert "No picture: records/scan0.png" in (tmp_path / "report.html").read_text()
     (tmp_path / "scan0.nrrd").unlink()
     run_batch(inputs, worker, tmp_path, HOW)
     assert statuses(tmp_path) == ["done"] + ["done before"] * 5

@@ -225,7 +225,8 @@ def numbers_given(out: Path) -> dict[str, list[str]]:
 def open_books(out: Path, how: How, inputs: list[Input]) -> Iterator[Books]:
     """Take an output folder for a run over these inputs; what a killed run left is cleaned up.
 
-    Records of inputs that are not among these stay, unless they failed or their outputs are gone.
+    Records of inputs that are not among these stay, unless they failed: outputs that are gone may
+    have been moved to where they are used.
     Raises OrganNetError where the folder cannot be written, another run has it, or it names inputs
     that are not to be named.
     """
@@ -248,7 +249,7 @@ def _records_to_keep(out: Path, names: set[str]) -> list[Record]:
     """The records in a folder, after those were removed that say nothing any more."""
     kept = []
     for record in read_records(out):
-        if record.case in names or (record.status == DONE and record.is_whole(out)):
+        if record.case in names or record.status == DONE:
             kept.append(record)
         else:
             remove_record(out, record.case)

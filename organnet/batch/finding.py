@@ -112,7 +112,7 @@ def _matches(path: Path) -> list[tuple[Path, Path]]:
 def _scans_below(path: Path, root: Path, own: Path | None) -> list[Input]:
     """The scan that a path is, or those below it, and every folder there that holds none.
 
-    They are called as they lie below `root`. What lies below `own`, the outputs' folder, is left out.
+    They are called as they lie below `root`. What lies below `own`, that of outputs, is left out.
     """
     if own is not None and Path(os.path.abspath(path)).is_relative_to(own):
         return []
