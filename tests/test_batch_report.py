@@ -154,6 +154,22 @@ def test_every_warning() -> None:
     assert len(warned(head * 0)) == 10
 
 
+def test_places_that_cannot_be_checked_are_named() -> None:
+    head = usual_head().array
+    head[head == organ("Parotid_R").label] = 0
+    unplaced = "Brain stem, Chiasm, Mandible, Optic nerve L, Optic nerve R"
+    assert warned(head) == (
+        f"Places could not be checked: {unplaced}, Submandibular L, Submandibular R "
+        "(for want of Parotid R)",
+        "Parotid R was not found",
+    )
+    head[head == organ("BrainStem").label] = 0
+    assert (
+        "Places could not be checked: Chiasm, Mandible, Optic nerve L, Optic nerve R, Parotid L, "
+        "Submandibular L, Submandibular R (for want of Brain stem, Parotid R)" in warned(head)
+    )
+
+
 def test_names_as_prose_has_them() -> None:
     assert [spoken(name) for name in ("BrainStem", "OpticNerve_L", "Submandibular_R")] == [
         *("Brain stem", "Optic nerve L", "Submandibular R")
