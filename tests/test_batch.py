@@ -1,9 +1,13 @@
 """A batch that no case can stop: bad inputs, dying workers, and runs that are killed."""
 
+import csv
+import io
 import os
 import re
 import signal
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,11 +24,13 @@ from batch_parts import (
     write_tiny,
 )
 from batch_runs import run, statuses
+from tqdm import tqdm
 
 from organnet.batch.books import STAGE, UNFINISHED, open_books
 from organnet.batch.finding import find_inputs
 from organnet.batch.inputs import Input
-from organnet.batch.record import read_record
+from organnet.batch.manifest import write_manifest
+from organnet.batch.record import Measured, Record, read_record
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
 from organnet.errors import OrganNetError, RunError
@@ -80,6 +86,45 @@ def test_a_record_has_the_peak_memory_of_its_case(
 ) -> None:
     run(scans, tmp_path, worker)
     assert 10 < read_record(tmp_path, "scan0").measured.peak_memory_mb < 1000
+
+
+def row_of(out: Path, measured: Measured) -> dict[str, str]:
+    """The manifest's row of one case that was done by two weights."""
+    how = replace(HOW, weights=("a" * 64, "b" * 64), organnet="1.2.3")
+    done = Record("A", "done", "", "A.nrrd", "c" * 64, how, how.sha256(), measured=measured)
+    write_manifest(out, [done], set())
+    with (out / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        return next(csv.DictReader(file))
+
+
+def test_the_manifest_has_the_seconds_of_a_case(tmp_path: Path) -> None:
+    assert row_of(tmp_path, Measured(seconds=12.34))["seconds"] == "12.3"
+    assert row_of(tmp_path, Measured())["seconds"] == ""
+
+
+def test_the_manifest_has_the_peak_memory_of_a_case(tmp_path: Path) -> None:
+    assert row_of(tmp_path, Measured(peak_memory_mb=789))["peak_memory_mb"] == "789"
+    assert row_of(tmp_path, Measured())["peak_memory_mb"] == ""
+
+
+def test_the_manifest_has_the_version(tmp_path: Path) -> None:
+    assert row_of(tmp_path, Measured())["organnet_version"] == "1.2.3"
+
+
+def test_the_manifest_has_every_weights_file(tmp_path: Path) -> None:
+    assert row_of(tmp_path, Measured())["weights_sha256"] == f"{'a' * 64};{'b' * 64}"
+
+
+def test_the_progress_counts_every_case(
+    scans: Path, tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.StringIO()
+    bar = partial(tqdm, file=shown)
+    bar.write = tqdm.write
+    monkeypatch.setattr("organnet.batch.run.tqdm", bar)
+    shown.isatty = lambda: True  # else it is not shown at all
+    run(scans, tmp_path, worker)
+    assert " 0/6 " in shown.getvalue() and " 6/6 " in shown.getvalue()
 
 
 def test_a_worker_killed_from_outside_is_replaced(scans: Path, tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def test_every_way_to_name_scans(root: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert names(cases / "B", root / "c.nrrd") == ["B", "c"]
     assert names(cases / "A" / "img.nrrd") == ["A"]
     assert names(root / "*.*") == ["c", "d", "e"]
-    assert names(root / "**" / "img.nrrd") == ["A", "B"]
+    assert names(cases / "*" / "img.nrrd") == ["A", "B"]
+    assert names(root / "**" / "img.nrrd") == ["cases_A", "cases_B"]
     assert names(root / "absent.nrrd") == ["absent"]  # reading says that it is not there
     monkeypatch.chdir(cases / "A")
     assert names(Path(".")) == names(Path("img.nrrd")) == ["A"]
@@ -81,7 +82,9 @@ def test_nothing_below_a_folder_is_lost(root: Path) -> None:
     write_tiny(root / "deep" / "deeper" / "g.nrrd")
     (root / "notes.txt").write_text("no CT")
     found = find_inputs([root])
-    assert [scan.name for scan in found.inputs] == ["c", "A", "B", "d", "g", "e", "f"]
+    assert [scan.name for scan in found.inputs] == [
+        *("c", "cases_A", "cases_B", "d", "deep_deeper_g", "e", "f")
+    ]
     assert found.passed_over == [root / "cases" / "notes"]
     assert names(root / "cases" / "A" / "..") == ["A", "B"]
 
@@ -140,10 +143,30 @@ def test_cases_that_would_be_called_alike_are_told_apart(root: Path) -> None:
     for place in ("P1/CT", "P2/CT", "P2/ct"):
         write_tiny(root / "study" / place / "img.nrrd")
     write_tiny(root / "A.nrrd")
+    above = f"{root.parent.name}_root_study"
     assert names(root / "cases", root / "study", root / "A.nrrd") == [
-        *("cases_A", "B", "P1_CT", "root_study_P2_CT_4", "root_study_P2_ct_5", "root_A")
+        *("cases_A", "B", "P1_CT", f"{above}_P2_CT_4", f"{above}_P2_ct_5", "root_A")
     ]
     assert names(root / "c.nrrd", root / "c.nrrd") == ["c"]
+
+
+@pytest.mark.parametrize("given", [".", "*", "*/ct*", "**/*.nrrd"])
+def test_a_name_stays_whatever_else_is_found(given: str, tmp_path: Path) -> None:
+    """It depends on a scan's path below the given folder, or below a pattern's own, alone."""
+    write_tiny(tmp_path / "g" / "A" / "ct.nrrd")
+    assert names(tmp_path / "g" / given) == ["A_ct"]
+    write_tiny(tmp_path / "g" / "B" / "ct.nrrd")
+    assert names(tmp_path / "g" / given) == ["A_ct", "B_ct"]
+    assert names(tmp_path / "g" / "A", tmp_path / "g" / "B" / "ct.nrrd") == ["A_ct", "B_ct"]
+    assert names(tmp_path / "g" / "A") == names(tmp_path / "g" / "A" / "ct.nrrd") == ["ct"]
+
+
+def test_folders_that_make_a_name_too_long_fail_their_case_alone(root: Path) -> None:
+    for number in range(2):
+        write_tiny(root / "cases" / ("n" * 120) / ("m" * 80) / f"{number}.nrrd")
+    found = find_inputs([root / "cases"])
+    assert len({scan.name for scan in found.inputs}) == 4
+    assert [scan.path.name for scan in found.inputs if scan.fault] == ["0.nrrd", "1.nrrd"]
 
 
 def test_anonymous_cases_are_numbered(root: Path) -> None:

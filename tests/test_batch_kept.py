@@ -1,5 +1,6 @@
 """A batch run again: what is done stays done, and what a person made stays."""
 
+import contextlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +10,19 @@ from batch_parts import (
     BREAKING,
     HOW,
     contents,
+    load_mortal,
     load_refusing,
     manifest,
     write_tiny,
 )
 from batch_runs import run, statuses
 
+from organnet.batch.books import STAGE
 from organnet.batch.finding import find_inputs
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
 from organnet.errors import OrganNetError
+from organnet.files import move
 
 
 def test_done_before_is_skipped(scans: Path, tmp_path: Path, worker: Worker) -> None:
@@ -59,7 +63,9 @@ def test_what_a_person_corrected_is_kept(
     assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 1
     assert f"{corrected} would be replaced" in capfd.readouterr().err
     assert corrected.read_bytes() == b"corrected"
-    assert statuses(tmp_path) == ["done", "done", "done before", "done", "done", "done"]
+    assert statuses(tmp_path) == ["done", "done", "failed", "done", "done", "done"]
+    assert f"{corrected} would be replaced" in manifest(tmp_path)[2]["message"]
+    assert "Failed:</span> " + str(corrected) in (tmp_path / "report.html").read_text()
     corrected.rename(tmp_path / "mine.nrrd")
     assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 0
 
@@ -69,7 +75,58 @@ def test_what_was_there_before_is_not_replaced(scans: Path, tmp_path: Path, work
     drawing.write_bytes(b"a drawing")
     assert run(scans, tmp_path, worker) == 1
     assert drawing.read_bytes() == b"a drawing"
-    assert len(manifest(tmp_path)) == 5
+    assert not (tmp_path / "records" / "scan0.json").exists()
+    row = manifest(tmp_path)[0]
+    assert row["input"] == str(scans / "scan0.nrrd") and row["status"] == "failed"
+    assert f"{drawing} would be replaced" in row["message"]
+    drawing.unlink()
+    assert run(scans, tmp_path, worker) == 0
+    assert statuses(tmp_path) == ["done"] + ["done before"] * 5
+
+
+def test_a_file_where_a_folder_must_be_fails_its_case_alone(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    (tmp_path / "scan1").write_bytes(b"notes")
+    assert run(scans, tmp_path, worker, how=replace(HOW, formats=("masks",))) == 1
+    assert statuses(tmp_path) == ["done", "failed", "done", "done", "done", "done"]
+    assert manifest(tmp_path)[1]["message"].startswith(f"{tmp_path / 'scan1'} is a file where")
+    assert (tmp_path / "scan1").read_bytes() == b"notes"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_files_that_cannot_be_moved_fail_their_case_alone_and_leave_all_as_it_was(
+    again: bool, scans: Path, tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture is moved last; each earlier file is moved away before, and back after."""
+    if again:
+        run(scans, tmp_path, worker)
+    before = {name: data for name, data in contents(tmp_path).items() if "scan1" in name}
+    assert len(before) == 3 * again
+
+    def full(path: Path, target: Path) -> None:
+        if target.name == "scan1.png" and path.parent.parent.name.startswith(STAGE):
+            raise OrganNetError(f"cannot write {target} (No space left on device): mend it")
+        move(path, target)
+
+    monkeypatch.setattr("organnet.batch.books.move", full)
+    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 1
+    assert statuses(tmp_path) == ["done", "failed", "done", "done", "done", "done"]
+    assert "scan1.png (No space left" in manifest(tmp_path)[1]["message"]
+    after = {name: data for name, data in contents(tmp_path).items() if "scan1" in name}
+    assert after == before
+    monkeypatch.undo()
+    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 0
+
+
+def test_the_only_scan_leaves_nothing_where_a_file_is_in_its_way(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    drawing = tmp_path / "scan0.nrrd"
+    drawing.write_bytes(b"a drawing")
+    with pytest.raises(OrganNetError, match="would be replaced"):
+        run_batch(find_inputs([scans / "scan0.nrrd"]).inputs, worker, tmp_path, HOW)
+    assert list(tmp_path.iterdir()) == [drawing]
 
 
 def test_results_of_another_scan_of_that_name_stay(tmp_path: Path, capfd, worker: Worker) -> None:
@@ -81,7 +138,14 @@ def test_results_of_another_scan_of_that_name_stay(tmp_path: Path, capfd, worker
     before = contents(out)
     with pytest.raises(OrganNetError, match=r"results called ct of .*A/ct\.nrrd"):
         run_batch(second, worker, out, HOW)
-    assert contents(out) == before
+    assert contents(out) | {"report.html": before["report.html"]} == before
+    assert [(Path(row["input"]).parent.name, row["status"]) for row in manifest(out)] == [
+        *(("A", "done before"), ("B", "failed"))
+    ]
+    (tmp_path / "B" / "ct.nrrd").unlink()
+    with pytest.raises(OrganNetError, match=r"does not exist: check the path$"):
+        run_batch(second, worker, out, HOW)
+    assert contents(out) | {"report.html": before["report.html"]} == before
     moved = (tmp_path / "A").rename(tmp_path / "moved")
     assert run_batch(find_inputs([moved]).inputs, Worker(load_refusing), out, HOW) == 0
 
@@ -97,12 +161,60 @@ def test_an_only_input_that_fails_now_takes_its_old_result_away(
     assert statuses(out) == ["failed"] and not (out / "one.nrrd").exists()
 
 
+@pytest.mark.parametrize(
+    ("why", "change"),
+    [
+        ("does not exist", {}),
+        ("want of memory", {"deep": True}),
+        ("no DICOM series", {"formats": ("nrrd", "rtstruct")}),
+    ],
+)
+def test_a_failure_takes_nothing_away_unless_the_input_changed(
+    why: str, change: dict, tmp_path: Path, worker: Worker
+) -> None:
+    scan, out = write_tiny(tmp_path / "killed.nrrd"), tmp_path / "out"
+    inputs = find_inputs([scan]).inputs
+    assert run_batch(inputs, worker, out, HOW) == 0
+    before = contents(out)
+    if not change:
+        scan.rename(tmp_path / "unmounted")
+    with (
+        contextlib.closing(Worker(load_mortal)) as mortal,
+        pytest.raises(OrganNetError, match=f"{why}.*; what was written for it before is kept"),
+    ):
+        run_batch(inputs, mortal, out, replace(HOW, **change))
+    assert [(row["status"], row["outputs"]) for row in manifest(out)] == [("failed", "")]
+    assert why in (out / "report.html").read_text()
+    assert contents(out) | {"report.html": before["report.html"]} == before
+    if not change:
+        (tmp_path / "unmounted").rename(scan)
+    assert run_batch(inputs, Worker(load_refusing), out, HOW) == 0
+    assert statuses(out) == ["done before"] and contents(out) == before
+
+
+def test_a_case_whose_outputs_were_moved_away_stays_in_manifest_and_report(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    out, planning = tmp_path / "out", tmp_path / "planning.nrrd"
+    inputs = find_inputs([scans / "*"]).inputs
+    run_batch(inputs[:1], worker, out, HOW)
+    (out / "scan0.nrrd").rename(planning)
+    run_batch(inputs[1:2], worker, out, HOW)
+    assert [(row["outputs"], row["status"]) for row in manifest(out)] == [
+        *(("scan0.nrrd", "done before"), ("scan1.nrrd", "done"))
+    ]
+    assert "<h2>scan0</h2>" in (out / "report.html").read_text()
+    run_batch(inputs[:1], worker, out, HOW)  # asked for again, it is done again
+    assert (out / "scan0.nrrd").read_bytes() == planning.read_bytes()
+
+
 def test_a_picture_that_is_gone_is_drawn_again(scans: Path, tmp_path: Path, worker: Worker) -> None:
     inputs = find_inputs([scans / "*"]).inputs
     run_batch(inputs, worker, tmp_path, HOW)
     (tmp_path / "records" / "scan0.png").unlink()
     run_batch(inputs[1:], worker, tmp_path, HOW)  # not asked for scan0: the report does without
-    assert [row["outputs"] for row in manifest(tmp_path)] == [f"scan{n}.nrrd" for n in range(1, 6)]
+    assert statuses(tmp_path) == ["done before"] * 6
+    assert "No picture: records/scan0.png" in (tmp_path / "report.html").read_text()
     (tmp_path / "scan0.nrrd").unlink()
     run_batch(inputs, worker, tmp_path, HOW)
     assert statuses(tmp_path) == ["done"] + ["done before"] * 5

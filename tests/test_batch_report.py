@@ -154,6 +154,22 @@ def test_every_warning() -> None:
     assert len(warned(head * 0)) == 10
 
 
+def test_places_that_cannot_be_checked_are_named() -> None:
+    head = usual_head().array
+    head[head == organ("Parotid_R").label] = 0
+    unplaced = "Brain stem, Chiasm, Mandible, Optic nerve L, Optic nerve R"
+    assert warned(head) == (
+        f"Places could not be checked: {unplaced}, Submandibular L, Submandibular R "
+        "(for want of Parotid R)",
+        "Parotid R was not found",
+    )
+    head[head == organ("BrainStem").label] = 0
+    assert (
+        "Places could not be checked: Chiasm, Mandible, Optic nerve L, Optic nerve R, Parotid L, "
+        "Submandibular L, Submandibular R (for want of Brain stem, Parotid R)" in warned(head)
+    )
+
+
 def test_names_as_prose_has_them() -> None:
     assert [spoken(name) for name in ("BrainStem", "OpticNerve_L", "Submandibular_R")] == [
         *("Brain stem", "Optic nerve L", "Submandibular R")
@@ -226,3 +242,12 @@ def test_the_report_says_what_it_must(tmp_path: Path) -> None:
         "Chiasm not found",
     ):
         assert said in words
+
+
+def test_a_case_whose_picture_is_gone_is_shown_without(tmp_path: Path) -> None:
+    done = Record(*("A", "done", "", "A.nrrd", "ab" * 32), HOW, HOW.sha256(), {"A.nrrd": "cd" * 32})
+    write_report(tmp_path, [done])
+    page = References((tmp_path / "report.html").read_text(encoding="utf-8"))
+    words = " ".join(" ".join(page.words).split())
+    assert "No picture: records/A.png cannot be read (No such file or directory)" in words
+    assert "Written: A.nrrd" in words and "img" not in page.tags

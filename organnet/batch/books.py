@@ -40,6 +40,9 @@ STAGE = ".organnet-work-"
 """The worker writes into such a folder; whole cases are moved from there to their places."""
 LINKS = "inputs"
 """Folder on the stage for links to inputs that are not to be named."""
+EARLIER = ".earlier"
+"""Folder on the stage for what earlier runs wrote of a case, until that of this run is in place."""
+STAYS = "what was written for it before is kept"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Books:
         run: hash that a run has in common with one that goes on where it stopped.
         stage: folder below `out` for the worker to write into.
         done_before: names of the cases that earlier runs did and this one did not do again.
+        failed: cases that failed in this run while what lies there under their name stays.
     """
 
     out: Path
@@ -59,6 +63,7 @@ class Books:
     run: str
     stage: Path
     done_before: set[str] = field(default_factory=set)
+    failed: dict[str, Record] = field(default_factory=dict)
 
     def is_done(self, given: Input, input_sha256: str) -> bool:
         """Whether there is nothing to do for this input."""
@@ -79,7 +84,7 @@ class Books:
         What another scan or a person has put there is not replaced.
         """
         old = read_record(self.out, given.name)
-        if old is not None and not old.is_of(given, input_sha256):
+        if old is not None and not old.is_of(given.path, input_sha256):
             return (
                 f"{self.out} has results called {given.name} of {old.input}: "
                 "choose another --out, or remove them"
@@ -87,7 +92,10 @@ class Books:
         known = old.outputs if old else {}
         for name in files_of(given.name, self.how.formats):
             path = self.out / name
-            if path.exists() and not is_unchanged(path, known.get(name, "")):
+            file = next(filter(os.path.isfile, path.parents), None)
+            if file is not None:
+                return f"{file} is a file where a folder must be: move it, or choose another --out"
+            if os.path.exists(path) and not is_unchanged(path, known.get(name, "")):
                 return (
                     f"{path} would be replaced, and it is not as organnet left it: "
                     "move it, or choose another --out"
@@ -113,29 +121,37 @@ class Books:
             ) from error
         return replace(given, path=link)
 
-    def keep(self, given: Input, input_sha256: str, answer: Answer) -> None:
-        """Move what was written for a case to its place; that it is done is noted last.
+    def keep(self, given: Input, input_sha256: str, answer: Answer) -> Answer:
+        """Note what came of a case, which is returned, and give its outputs their places.
 
-        Killed at any time, the record there knows every file of ours that lies there.
+        Where it failed and its input is not known to have changed, or its files cannot be moved,
+        what earlier runs wrote stays with its record: this run's manifest and report alone say that
+        it failed.
         """
-        record = self._record(given, input_sha256, answer)
-        self.done_before.discard(given.name)
-        note = {"run": self.run, "done_before": sorted(self.done_before)}
-        write_json(self.out / UNFINISHED, note)
-        self._remove_old(given.name)
-        if record.status == DONE:
-            write_record(self.out, replace(record, status=FAILED, message=STOPPED))
-            for name in (*record.outputs, picture_name(given.name)):
-                move(self.stage / name, self.out / name)
-        write_record(self.out, record)
-        write_manifest(self.out, read_records(self.out), self.done_before)
+        old = read_record(self.out, given.name)
+        if answer.message and old is not None and old.stays(given.path, input_sha256):
+            if old.is_of(given.path, input_sha256):
+                answer = replace(answer, message=f"{answer.message}; {STAYS}")
+            return self.leave(given, input_sha256, answer)
+        try:
+            self._put(self._record(given, input_sha256, answer), old)
+        except OrganNetError as error:
+            return self.leave(given, input_sha256, answer.failed(self.one_line(str(error))))
+        write_manifest(self.out, self._rows(), self.done_before)
+        return answer
+
+    def leave(self, given: Input, input_sha256: str, answer: Answer) -> Answer:
+        """Note, for this run alone, that a case failed, and leave all that lies there as it is."""
+        self.failed[given.name] = self._record(given, input_sha256, answer)
+        write_manifest(self.out, self._rows(), self.done_before)
+        return answer
 
     def finish(self) -> None:
         """The report, and the note that the run is at its end."""
-        records = read_records(self.out)
-        if records:
-            write_manifest(self.out, records, self.done_before)
-            write_report(self.out, records)
+        rows = self._rows()
+        if rows:
+            write_manifest(self.out, rows, self.done_before)
+            write_report(self.out, rows)
         (self.out / UNFINISHED).unlink(missing_ok=True)
 
     def one_line(self, text: str) -> str:
@@ -159,12 +175,41 @@ class Books:
             measured=Measured(answer.seconds, answer.peak_memory_mb),
         )
 
-    def _remove_old(self, case: str) -> None:
-        """Remove the outputs that the case's record knows, but those that a person has changed."""
-        old = read_record(self.out, case)
-        for name, hashed in old.outputs.items() if old else ():
-            if is_unchanged(self.out / name, hashed):
-                _remove(self.out, name)
+    def _rows(self) -> list[Record]:
+        """The records, and what failed in this run instead of those of the same scans."""
+        rows = [record for record in read_records(self.out) if not self._failed_now(record)]
+        return sorted([*rows, *self.failed.values()], key=lambda record: record.case)
+
+    def _failed_now(self, record: Record) -> bool:
+        failed = self.failed.get(record.case)
+        return failed is not None and failed.is_of(record.input, record.input_sha256)
+
+    def _put(self, record: Record, old: Record | None) -> None:
+        """Put what was written for a case in the place of what was; that it is done is noted last.
+
+        Killed at any time, the record there knows every file of ours that lies there. Raises
+        OrganNetError where a file cannot be moved; then all lies as before.
+        """
+        self.done_before.discard(record.case)
+        note = {"run": self.run, "done_before": sorted(self.done_before)}
+        write_json(self.out / UNFINISHED, note)
+        with contextlib.ExitStack() as undo:
+            for name in old.ours(self.out) if old else ():
+                _move(name, self.out, self.stage / EARLIER, undo)
+            if record.status == DONE:
+                undo.callback(self._restore, record.case, old)
+                write_record(self.out, replace(record, status=FAILED, message=STOPPED))
+                for name in (*record.outputs, picture_name(record.case)):
+                    _move(name, self.stage, self.out, undo)
+            write_record(self.out, record)
+            undo.pop_all()  # nothing is to be undone
+        shutil.rmtree(self.stage / EARLIER, ignore_errors=True)
+
+    def _restore(self, case: str, old: Record | None) -> None:
+        if old is None:
+            remove_record(self.out, case)
+        else:
+            write_record(self.out, old)
 
 
 def numbers_given(out: Path) -> dict[str, list[str]]:
@@ -180,7 +225,8 @@ def numbers_given(out: Path) -> dict[str, list[str]]:
 def open_books(out: Path, how: How, inputs: list[Input]) -> Iterator[Books]:
     """Take an output folder for a run over these inputs; what a killed run left is cleaned up.
 
-    Records of inputs that are not among these stay, unless they failed or their outputs are gone.
+    Records of inputs that are not among these stay, unless they failed: outputs that are gone may
+    have been moved to where they are used.
     Raises OrganNetError where the folder cannot be written, another run has it, or it names inputs
     that are not to be named.
     """
@@ -203,7 +249,7 @@ def _records_to_keep(out: Path, names: set[str]) -> list[Record]:
     """The records in a folder, after those were removed that say nothing any more."""
     kept = []
     for record in read_records(out):
-        if record.case in names or (record.status == DONE and record.is_whole(out)):
+        if record.case in names or record.status == DONE:
             kept.append(record)
         else:
             remove_record(out, record.case)
@@ -259,12 +305,16 @@ def _clean(out: Path) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _remove(out: Path, name: str) -> None:
-    """Remove an output and the folders below `out` that it leaves empty."""
-    path = out / name
-    path.unlink(missing_ok=True)
-    for folder in path.parents:
-        if folder == out or not folder.is_relative_to(out):
+def _move(name: str, source: Path, target: Path, undo: contextlib.ExitStack | None = None) -> None:
+    """Move a file from one folder to another, below which it is called the same; `undo` moves back.
+
+    Folders below `source` that it leaves empty go. Raises OrganNetError where it cannot be moved.
+    """
+    move(source / name, target / name)
+    if undo is not None:
+        undo.callback(_move, name, target, source)
+    for folder in (source / name).parents:
+        if folder == source or not folder.is_relative_to(source):
             break
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -4,7 +4,7 @@ Warnings say where to look, and no warning is no proof: a contour may be wrong w
 """
 
 from organnet.batch.expected import Expected, expected, ml
-from organnet.batch.measure import Measured, offset_mm
+from organnet.batch.measure import Measured, offset_mm, origin_of
 from organnet.datasets.anatomy import left_right_agrees
 from organnet.organs import ORGANS, spoken
 from organnet.volume import Volume
@@ -20,11 +20,12 @@ TOWARDS = (
 def warnings_of(labels: Volume, organs: dict[str, Measured]) -> tuple[str, ...]:
     """Warnings about a label map, given its organs as `measure` tells them; one line each.
 
-    First left and right, where the anatomy contradicts them. Then an organ that was not found, is
-    cut off by the scan, is unusual in volume or place, or unlike its partner.
+    First left and right, where the anatomy contradicts them, and the places that cannot be checked.
+    Then an organ that was not found, is cut off by the scan, is unusual in volume or place, or
+    unlike its partner.
     """
     usual = expected()
-    warnings = _sides(labels)
+    warnings = [*_sides(labels), *_unplaced(organs)]
     for organ in ORGANS:
         found = organs.get(organ.name)
         if found is None:
@@ -50,6 +51,21 @@ def _sides(labels: Volume) -> list[str]:
             "Left and right contradict the anatomy: is the scan mirrored, are organs exchanged?"
         ]
     return []
+
+
+def _unplaced(organs: dict[str, Measured]) -> list[str]:
+    """Whole organs whose places nothing tells, since others were not found; all in one line."""
+    unplaced = [
+        name for name in organs if not organs[name].is_cut and offset_mm(organs, name) is None
+    ]
+    if not unplaced:
+        return []
+    missing = {other for name in unplaced for other in origin_of(name)} - set(organs)
+    names, others = (
+        ", ".join(spoken(organ.name) for organ in ORGANS if organ.name in group)
+        for group in (unplaced, missing)
+    )
+    return [f"Places could not be checked: {names} (for want of {others})"]
 
 
 def _unusual(name: str, organs: dict[str, Measured], usual: Expected) -> list[str]:

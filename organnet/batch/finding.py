@@ -36,21 +36,23 @@ def find_inputs(given: list[Path], out: Path | None = None) -> Found:
     """Every scan that the paths stand for, once each, but none below `out`.
 
     A path is a scan, a folder of scans to any depth, or a glob pattern. A path or match that is
-    none becomes an input with a fault. A case is called as its file or folder; where several would
-    be called alike, their folders' names stand before. Raises OrganNetError for a pattern that
-    matches nothing.
+    none becomes an input with a fault. Raises OrganNetError for a pattern that matches nothing.
+
+    A case is called as its file or folder, after the folders in which it was searched: whatever
+    else is found there, its name stays. Where several would yet be called alike, the names of
+    further folders stand before.
     """
     own = Path(os.path.abspath(out)) if out else None
-    scans: dict[str, Input] = {}
+    scans: dict[str, tuple[Input, Path]] = {}
     passed_over: list[Path] = []
     for path in given:
-        for match in _matches(path):
-            below = _scans_below(match, own)
+        for match, root in _matches(path):
+            below = _scans_below(match, root, own)
             found = [scan for scan in below if scan.fault != NO_CT]
             if found:
                 passed_over += [scan.path for scan in below if scan.fault == NO_CT]
             for scan in found or below:
-                scans.setdefault(os.path.abspath(scan.path), scan)
+                scans.setdefault(os.path.abspath(scan.path), (scan, _place(scan.path, root)[1]))
     return Found(_called_apart(list(scans.values())), passed_over)
 
 
@@ -76,81 +78,99 @@ def numbered(inputs: list[Input], known: dict[str, list[str]]) -> list[Input]:
     return named
 
 
-def case_name(path: Path) -> str:
-    """A folder's name, or a file's without suffix; img.nrrd is called as its folder."""
+def case_name(path: Path, root: Path | None = None) -> str:
+    """The folders from `root` down to a case, and its own name: `A_ct` for A/ct.nrrd.
+
+    That is a folder's name, or a file's without suffix; img.nrrd is called as its folder.
+    """
+    whole, above = _place(path, root or path)
+    name = whole.name if whole.is_dir() else whole.stem if is_zip(whole) else image_stem(whole.name)
+    return "_".join((*whole.parent.relative_to(above).parts, name))
+
+
+def _place(path: Path, root: Path) -> tuple[Path, Path]:
+    """What a case is called after, and the folder above its name: `root`, where it lies below."""
     whole = Path(os.path.abspath(path))  # not resolved: a link may lead to a patient's name
     if whole.name == IMAGE:
-        return whole.parent.name
-    if whole.is_dir():
-        return whole.name
-    return whole.stem if is_zip(whole) else image_stem(whole.name)
+        whole = whole.parent
+    above = Path(os.path.abspath(root))
+    return whole, above if whole.parent.is_relative_to(above) else whole.parent
 
 
-def _matches(path: Path) -> list[Path]:
+def _matches(path: Path) -> list[tuple[Path, Path]]:
+    """What a path or pattern stands for, each with the folder in which it was searched."""
     if path.exists() or not any(letter in str(path) for letter in WILDCARDS):
-        return [path]
+        return [(path, path)]
     found = sorted(glob.glob(str(path), recursive=True))
     if not found:
         raise OrganNetError(f"{path} matches no file or folder: check the pattern")
-    return [Path(name) for name in found]
+    plain = itertools.takewhile(lambda part: not set(WILDCARDS) & set(part), path.parts)
+    root = Path(*plain)
+    return [(Path(name), root) for name in found]
 
 
-def _scans_below(path: Path, own: Path | None) -> list[Input]:
+def _scans_below(path: Path, root: Path, own: Path | None) -> list[Input]:
     """The scan that a path is, or those below it, and every folder there that holds none.
 
-    A path below `own`, the folder of outputs, is left out.
+    They are called as they lie below `root`. What lies below `own`, that of outputs, is left out.
     """
     if own is not None and Path(os.path.abspath(path)).is_relative_to(own):
         return []
     try:
         kind = kind_of(path)
         if kind is not None:
-            return [_input(path, kind)]
+            return [_input(path, root, kind)]
         entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
     except OSError as error:
-        return [_input(path, fault=f"cannot be read ({error.strerror}): check its permissions")]
+        return [
+            _input(path, root, fault=f"cannot be read ({error.strerror}): check its permissions")
+        ]
     parts = [p for p in entries if p.is_dir() or is_image(p) or is_zip(p)]
     parts = [p for p in parts if p.name != STRUCTURES]  # drawings are no scans
-    scans = [scan for part in parts for scan in _scans_below(part, own)]
+    scans = [scan for part in parts for scan in _scans_below(part, root, own)]
     if all(scan.fault == NO_CT for scan in scans):
-        return [_input(path, fault=NO_CT)]
+        return [_input(path, root, fault=NO_CT)]
     return scans
 
 
-def _input(path: Path, kind: str = "image", fault: str = "") -> Input:
-    name = case_name(path)
+def _input(path: Path, root: Path, kind: str = "image", fault: str = "") -> Input:
+    name = case_name(path, root)
     try:
         str(path).encode()
     except UnicodeEncodeError:
         shown = Path(str(path).encode(errors="replace").decode())
-        return Input(case_name(shown), shown, kind, "is no UTF-8 name: rename it or its folder")
+        name = case_name(shown, root)
+        return Input(name, shown, kind, "is no UTF-8 name: rename it or its folder")
     if not name or name.startswith("."):
         fault = "would make a hidden case: rename it without the dot in front"
         name = name.lstrip(".") or "hidden"
     return Input(name, path, kind, fault)
 
 
-def _called_apart(inputs: list[Input]) -> list[Input]:
-    """The inputs under names that no two share, whatever a file system makes of letters' case."""
-    names = [given.name for given in inputs]
-    for up in range(1, FOLDERS_IN_NAME + 1):
+def _called_apart(inputs: list[tuple[Input, Path]]) -> list[Input]:
+    """The inputs under names that no two share, whatever a file system makes of letters' case.
+
+    With each comes the folder above its name.
+    """
+    names = [given.name for given, _ in inputs]
+    for up in range(FOLDERS_IN_NAME):
         alike = _alike(names)
         names = [
-            f"{_folder_above(given, up)}_{name}".lstrip("_") if _folded(name) in alike else name
-            for given, name in zip(inputs, names, strict=True)
+            f"{_folder(above, up)}_{name}".lstrip("_") if _folded(name) in alike else name
+            for (_, above), name in zip(inputs, names, strict=True)
         ]
     alike = _alike(names)
     return [
-        _called(given, f"{name}_{n}" if _folded(name) in alike else name)
-        for n, (given, name) in enumerate(zip(inputs, names, strict=True), start=1)
+        _called(given, f"{name}_{n}" if _folded(name) in alike else name, n)
+        for n, ((given, _), name) in enumerate(zip(inputs, names, strict=True), start=1)
     ]
 
 
-def _called(given: Input, name: str) -> Input:
+def _called(given: Input, name: str, number: int) -> Input:
     if len(name.encode()) <= LONGEST_NAME:
         return dataclasses.replace(given, name=name)
-    fault = f"makes a name of more than {LONGEST_NAME} bytes: rename it"
-    return dataclasses.replace(given, name=name[: LONGEST_NAME // 8], fault=fault)
+    fault = f"makes a name of more than {LONGEST_NAME} bytes: rename it, or give its own folder"
+    return dataclasses.replace(given, name=f"{name[: LONGEST_NAME // 8]}_{number}", fault=fault)
 
 
 def _alike(names: list[str]) -> set[str]:
@@ -163,8 +183,7 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _folder_above(given: Input, up: int) -> str:
-    """The name of the folder that many levels above the one a case is called after."""
-    whole = Path(os.path.abspath(given.path))
-    above = whole.parent.parents if whole.name == IMAGE else whole.parents
-    return above[up - 1].name if up <= len(above) else ""
+def _folder(above: Path, up: int) -> str:
+    """The name of the folder that many levels above one; none beyond the first of all."""
+    folders = (above, *above.parents)
+    return folders[up].name if up < len(folders) else ""

@@ -53,16 +53,18 @@ def measure(labels: Volume) -> dict[str, Measured]:
     return measured
 
 
+def origin_of(name: str) -> tuple[str, ...]:
+    """The organs from whose middle an organ's place is told."""
+    return ("BrainStem",) if name in PAROTIDS else PAROTIDS
+
+
 def offset_mm(measured: dict[str, Measured], name: str) -> Float64[np.ndarray, " 3"] | None:
     """Where an organ lies, z, y, x in mm from the middle between the parotids.
 
     A parotid's place is told from the brain stem instead. None where one of them was not found.
     """
-    if name in PAROTIDS:
-        needed, origin = (name, "BrainStem"), ("BrainStem",)
-    else:
-        needed, origin = (name, *PAROTIDS), PAROTIDS
-    if not all(organ in measured for organ in needed):
+    origin = origin_of(name)
+    if not all(organ in measured for organ in (name, *origin)):
         return None
     return measured[name].centre_mm - np.mean(
         [measured[organ].centre_mm for organ in origin], axis=0

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from organnet import __version__
-from organnet.batch.inputs import Input
 from organnet.errors import OrganNetError
 from organnet.files import read_json, sha256, write_json
 
@@ -93,7 +92,7 @@ class Record:
 
     def is_whole(self, out: Path) -> bool:
         """Whether its outputs are there, and its picture as it was."""
-        return all((out / file).is_file() for file in self.outputs) and is_unchanged(
+        return all(os.path.isfile(out / file) for file in self.outputs) and is_unchanged(
             out / picture_name(self.case), self.picture_sha256
         )
 
@@ -105,11 +104,26 @@ class Record:
             if (out / file).is_file() and not is_unchanged(out / file, hashed)
         ]
 
-    def is_of(self, given: Input, input_sha256: str) -> bool:
+    def ours(self, out: Path) -> list[str]:
+        """Its outputs and its picture, as far as they are there as they were written."""
+        files = {**self.outputs, picture_name(self.case): self.picture_sha256}
+        return [file for file, hashed in files.items() if is_unchanged(out / file, hashed)]
+
+    def is_of(self, path: str | Path | None, input_sha256: str) -> bool:
         """Whether it is of this scan: of its bytes, or of what lay under its path before."""
-        if self.input is None or self.input_sha256 == input_sha256:
+        if self.input is None or path is None or self.input_sha256 == input_sha256:
             return True
-        return os.path.abspath(self.input) == os.path.abspath(given.path)
+        return os.path.abspath(self.input) == os.path.abspath(path)
+
+    def stays(self, path: Path, input_sha256: str) -> bool:
+        """Whether it and its files stay where its case fails now.
+
+        They do unless there are none, or are of this input as it no longer is. Where the input
+        cannot be read, its SHA-256 is empty: nobody knows whether it changed.
+        """
+        if not self.is_of(path, input_sha256):
+            return True
+        return bool(self.picture_sha256) and input_sha256 in ("", self.input_sha256)
 
 
 def picture_name(case: str) -> str:
@@ -120,7 +134,7 @@ def picture_name(case: str) -> str:
 def is_unchanged(path: Path, hashed: str) -> bool:
     """Whether a file is there with this SHA-256."""
     try:
-        return path.is_file() and sha256(path) == hashed
+        return os.path.isfile(path) and sha256(path) == hashed
     except OrganNetError:
         return False
 

@@ -120,12 +120,10 @@ def _case(out: Path, record: Record, number: int) -> str:
 <p><span class="out">Failed:</span> {escape(record.message)}</p>
 </section>
 """
-    picture = base64.b64encode((out / picture_name(record.case)).read_bytes()).decode()
     warnings = "".join(f"<li>{escape(warning)}</li>\n" for warning in record.warnings)
     return f"""<section id="case-{number}">
 {head}
-<img alt="Axial, coronal and sagittal slice of {escape(record.case)} with the organs found"
-src="data:image/png;base64,{picture}">
+{_picture(out, record.case)}
 <div class="parts">
 <table>
 <thead><tr><th>Organ</th><th class="number">Volume, ml</th><th class="number">Usual, ml</th></tr>
@@ -142,6 +140,16 @@ src="data:image/png;base64,{picture}">
 </div>
 </section>
 """
+
+
+def _picture(out: Path, case: str) -> str:
+    try:
+        picture = base64.b64encode((out / picture_name(case)).read_bytes()).decode()
+    except OSError as error:
+        reason = f"{picture_name(case)} cannot be read ({error.strerror})"
+        return f'<p class="out">No picture: {escape(reason)}</p>'
+    return f"""<img alt="Axial, coronal and sagittal slice of {escape(case)} with the organs found"
+src="data:image/png;base64,{picture}">"""
 
 
 def _volumes(record: Record) -> str:

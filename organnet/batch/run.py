@@ -94,28 +94,25 @@ def _segment(given: Input, books: Books, worker: Worker, only: bool) -> Answer |
     The only scan of a run leaves nothing where it fails, unless the books have an earlier result
     of it. Where something is in the way, all stays as it is.
     """
-    hashed, scan = "", given
+    hashed, scan, note = "", given, books.keep
     try:
         hashed = given.sha256()
         if books.is_done(given, hashed):
             return None
-        in_the_way = books.in_the_way(given, hashed)
-        if in_the_way:
-            return Answer(in_the_way)
-        reason = why_not(given, books.how.formats)
-        scan = books.as_read(given)
+        reason = books.in_the_way(given, hashed)
+        if reason:
+            note = books.leave
+        else:
+            reason = why_not(given, books.how.formats)
+            scan = books.as_read(given)
     except OrganNetError as error:
         reason = str(error)
     answer = Answer(reason) if reason else worker.segment(scan, books.stage)
     if answer.message:
-        answer = Answer(
-            books.one_line(answer.message),
-            seconds=answer.seconds,
-            peak_memory_mb=answer.peak_memory_mb,
-        )
-    if not (only and answer.message) or books.has_record(given):
-        books.keep(given, hashed, answer)
-    return answer
+        answer = answer.failed(books.one_line(answer.message))
+    if only and answer.message and not books.has_record(given):
+        return answer
+    return note(given, hashed, answer)
 
 
 def _told(failures: dict[str, str], cases: int) -> int:

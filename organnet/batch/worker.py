@@ -45,6 +45,10 @@ class Answer:
     seconds: float | None = None
     peak_memory_mb: int | None = None
 
+    def failed(self, message: str) -> "Answer":
+        """What is left to say of a scan that failed, or whose files cannot be kept."""
+        return Answer(message, seconds=self.seconds, peak_memory_mb=self.peak_memory_mb)
+
 
 Segment = Callable[[Input, Path], Answer]
 """Segments a scan, writes its outputs and its picture into a folder, and says what it found."""
