@@ -15,7 +15,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 import organnet
-from organnet.datasets.case import Mask, compose_labels, crop_mask
+from organnet.datasets.case import Mask, compose_labels, crop_mask, shortened
 from organnet.dicom.contours import contours_of_mask, mask_of_contour, mask_of_contours
 from organnet.dicom.derived import (
     DESCRIPTION,
@@ -108,8 +108,9 @@ def read_rtstruct(
         else:
             masks[organ] = mask
     if not masks:
+        titles = shortened([s.title for s in structures])
         raise OrganNetError(
-            f"{path} has none of the nine organs: name its structures in a map of names"
+            f"{path} has none of the nine organs: name its structures in a map of names ({titles})"
         )
     rows, columns = series.images[0].shape
     pixels = compose_labels(masks, (len(series.images), rows, columns))
