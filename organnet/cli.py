@@ -226,7 +226,9 @@ def convert(
     known = read_names(names) if names else None
     ct = read_dicom_ct(series, images_drawn_on(rtstruct))
     case = name or case_name(series)
-    for note in (*ct.warnings, *write_converted(ct, rtstruct, out, case, known)):
+    for note in ct.warnings:  # which series was taken, before anything is held against it
+        print(note, file=sys.stderr)
+    for note in write_converted(ct, rtstruct, out, case, known):
         print(note, file=sys.stderr)
     print(out / case)
 

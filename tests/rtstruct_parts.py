@@ -11,8 +11,9 @@ from pydicom.uid import CTImageStorage
 
 from organnet.dicom.derived import decimals
 from organnet.dicom.images import CTImage, DicomCT
+from organnet.dicom.names import TG263
 from organnet.organs import organ
-from organnet.volume import Volume
+from organnet.volume import Volume, read_volume, write_volume
 
 ROOT = "1.2.826.0.1.3680043.8.498.1234"
 
@@ -80,6 +81,22 @@ def validated(kind: str, *files: Path) -> None:
         report = subprocess.run(["dciodvfy", file], capture_output=True, text=True)
         said = report.stdout + report.stderr
         assert kind in said and "Error" not in said, said
+
+
+def plastimatch(*words: str | Path) -> None:
+    """Run `plastimatch convert`, by people who are not us; without it the test is skipped."""
+    if shutil.which("plastimatch") is None:
+        pytest.skip("plastimatch is absent: apt-get install plastimatch")
+    subprocess.run(["plastimatch", "convert", *words], check=True, capture_output=True)
+
+
+def read_by_plastimatch(path: Path, ct: Volume, folder: Path) -> dict[str, Volume]:
+    """The organs' masks that plastimatch finds in a structure set, on the grid of a CT."""
+    write_volume(ct, folder / "ct.nrrd")
+    where = ("--input", path, "--fixed", folder / "ct.nrrd", "--output-prefix", folder / "masks")
+    plastimatch(*where, "--prefix-format", "nrrd")
+    files = {name: folder / "masks" / f"{title}.nrrd" for name, title in TG263.items()}
+    return {name: read_volume(file) for name, file in files.items() if file.exists()}
 
 
 def rotation(turn: np.ndarray) -> np.ndarray:

@@ -95,6 +95,17 @@ def test_what_was_drawn_on_other_planes_is_refused(
     assert "\n" not in str(error.value)
 
 
+def test_which_series_was_taken_is_said_even_where_it_was_the_wrong_one(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn(read_dicom_ct(study / "thick"), tmp_path / "rs.dcm")
+    forget(tmp_path / "rs.dcm", "images", "series")
+    words = ["convert", study, tmp_path / "rs.dcm", "--out", tmp_path / "cases", "--name", "a"]
+    with pytest.raises(OrganNetError, match="was drawn on another series than CT series 1"):
+        app([str(word) for word in words], standalone_mode=False)
+    assert "took series 1 (HEAD 2.5): " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("forgotten", [(), ("images", "series")])
 def test_what_lies_on_the_same_planes_is_taken_and_told(
     study: Path, tmp_path: Path, forgotten: tuple[str, ...]

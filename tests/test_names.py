@@ -134,6 +134,21 @@ def test_a_users_own_names_come_first() -> None:
     assert found == {"Mandible": 0, "Parotid_R": 1}
 
 
+def test_a_name_of_the_map_that_no_structure_has_is_told() -> None:
+    """A slip of the pen, or another case: each has its note, and nothing is the organ by it."""
+    own = {"OAR 7": "Mandible", "oar 8": "Chiasm", "OAR 99": "BrainStem"}
+    found, notes = organs_of_structures(["OAR 7", "OAR 8", "OAR 9"], own)
+    assert found == {"Mandible": 0}
+    assert notes == (
+        *(
+            f"no structure with contours is called {name}, as the map of names has it: "
+            "check its spelling"
+            for name in ("oar 8", "OAR 99")
+        ),
+        *(f"OAR {n} is none of the nine organs: left out" for n in (8, 9)),
+    )
+
+
 def test_a_users_map_is_read_and_checked(tmp_path: Path) -> None:
     path = tmp_path / "names.json"
     path.write_text(json.dumps({"OAR 7": "Mandible"}))

@@ -1,8 +1,6 @@
 """RT Structure Sets as they are written: nothing is lost, nothing moves, nothing is left unsaid."""
 
 import dataclasses
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +8,22 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rtstruct_parts import ROOT, label_map, rotation, series_of, series_on, validated
+from rtstruct_parts import (
+    ROOT,
+    label_map,
+    read_by_plastimatch,
+    rotation,
+    series_of,
+    series_on,
+    validated,
+)
 
-from organnet.datasets.pddca import read_labels
 from organnet.dicom.names import TG263
 from organnet.dicom.places import on_grid
 from organnet.dicom.rtstruct import read_rtstruct, write_rtstruct
 from organnet.errors import OrganNetError
-from organnet.organs import ORGAN_NAMES, UNKNOWN, organ
-from organnet.volume import Volume, read_volume, same_grid, to_lps, write_volume
+from organnet.organs import UNKNOWN, organ
+from organnet.volume import Volume, same_grid, to_lps
 
 
 def known(labels: Volume) -> np.ndarray:
@@ -43,23 +48,6 @@ def test_a_label_map_comes_back(tmp_path: Path) -> None:
     assert same_grid(again, labels)
     assert drawn == {"BrainStem", "Mandible", "Parotid_L", "OpticNerve_R"}
     assert notes == ()
-
-
-@pytest.mark.parametrize("case", ["0522c0014", "0522c0132"])
-def test_real_drawings_come_back(tmp_path: Path, shared_data: Path, case: str) -> None:
-    whole, drawn = read_labels(shared_data / "pddca" / case)
-    box = tuple(
-        slice(max(0, at.min() - 2), at.max() + 3) for at in np.nonzero(whole.array) if len(at)
-    )
-    corner = whole.position_mm(tuple(float(side.start) for side in box))
-    labels = Volume(
-        np.ascontiguousarray(whole.array[box]), whole.spacing_mm, tuple(corner), whole.direction
-    )
-    series = series_on(labels)
-    write_rtstruct(series, labels, tmp_path / "rs.dcm")
-    again, found, notes = read_rtstruct(tmp_path / "rs.dcm", series)
-    assert (found, notes) == (drawn, ())
-    assert np.array_equal(again.array, labels.array)
 
 
 @given(
@@ -270,17 +258,9 @@ def test_dciodvfy_finds_no_error(written, tmp_path: Path) -> None:
 
 
 def test_plastimatch_reads_the_same_voxels(written, tmp_path: Path) -> None:
-    if shutil.which("plastimatch") is None:
-        pytest.skip("plastimatch is absent: apt-get install plastimatch")
     labels, path = written
-    write_volume(series_on(labels).ct, tmp_path / "ct.nrrd")
-    command = ["plastimatch", "convert", "--input", path, "--fixed", tmp_path / "ct.nrrd"]
-    command += ["--output-prefix", tmp_path / "out", "--prefix-format", "nrrd"]
-    subprocess.run(command, check=True, capture_output=True)
-    for name in ORGAN_NAMES:
+    found = read_by_plastimatch(path, series_on(labels).ct, tmp_path)
+    assert set(found) == {"BrainStem", "Mandible", "Parotid_L", "OpticNerve_R"}
+    for name, again in found.items():
         mask = labels.array == organ(name).label
-        file = tmp_path / "out" / f"{TG263[name]}.nrrd"
-        assert file.exists() == mask.any()
-        if file.exists():
-            again = read_volume(file)
-            assert same_grid(again, labels) and np.array_equal(again.array > 0, mask), name
+        assert same_grid(again, labels) and np.array_equal(again.array > 0, mask), name

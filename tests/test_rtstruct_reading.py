@@ -167,17 +167,23 @@ def test_points_and_open_contours_are_left_out_and_told(plain, series, tmp_path:
     }
 
 
-def test_where_organs_overlap_the_smaller_wins_as_in_pddca(plain, series, tmp_path: Path) -> None:
+def test_where_organs_overlap_the_smaller_wins_as_in_pddca_and_it_is_said(
+    plain, series, tmp_path: Path
+) -> None:
     large, small = box(1, 0.5, 0.5, 9.5, 9.5), box(1, 4.5, 4.5, 11.5, 11.5)
     masks = {
         "Parotid_L": pixels(1, slice(1, 10), slice(1, 10)),
         "Mandible": pixels(1, slice(5, 12), slice(5, 12)),
     }
     dataset = with_contours(plain, ("Mandible", [small]), ("Parotid_L", [large]))
-    array, drawn, _ = read(dataset, series, tmp_path)
+    array, drawn, notes = read(dataset, series, tmp_path)
     boxes = {name: crop_mask(mask) for name, mask in masks.items()}
     assert np.array_equal(array, compose_labels(boxes, SHAPE))
     assert drawn == set(masks)
+    assert notes == ("Parotid_L left 25 pixels to a smaller organ that was drawn there too",)
+    one = with_contours(plain, ("Mandible", [box(1, 8.5, 8.5, 9.5, 9.5)]), ("Parotid_L", [large]))
+    _, _, notes = read(one, series, tmp_path)
+    assert notes == ("Parotid_L left 1 pixel to a smaller organ that was drawn there too",)
 
 
 def test_structures_that_are_no_organ_are_told_and_a_users_names_come_first(
@@ -189,7 +195,8 @@ def test_structures_that_are_no_organ_are_told_and_a_users_names_come_first(
     array, drawn, notes = read(dataset, series, tmp_path, {"OAR 3": "Chiasm"})
     assert drawn == {"Chiasm"} and set(np.unique(array)) == {0, organ("Chiasm").label}
     assert [note.split(" is none")[0] for note in notes] == ["PTV 70", "Parotid_L_PRV"]
-    with pytest.raises(OrganNetError, match=r"none of the nine organs: name its structures"):
+    listed = r"name its structures in a map of names \(PTV 70, OAR 3, Parotid_L_PRV\)$"
+    with pytest.raises(OrganNetError, match=rf"none of the nine organs: {listed}"):
         read(dataset, series, tmp_path)
 
 

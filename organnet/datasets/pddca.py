@@ -6,7 +6,7 @@ handled here: organs without a file were not drawn, structures overlap by a few 
 Source: Raudaschl et al., Medical Physics 2017, doi 10.1002/mp.12197.
 """
 
-import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from organnet.datasets.case import (
     shortened,
 )
 from organnet.errors import OrganNetError
-from organnet.files import read_json, subfolders
+from organnet.files import make_folder, read_json, subfolders
 from organnet.layout import IMAGE, STRUCTURES
 from organnet.organs import ORGAN_NAMES, organ
 from organnet.volume import Volume, read_ct, read_volume, same_grid, write_volume
@@ -99,19 +99,20 @@ def read_labels(folder: Path) -> tuple[Volume, frozenset[str]]:
 def write_case(out: Path, case: Case) -> None:
     """Write OUT/NAME/img.nrrd and structures/*.nrrd, whole or not at all.
 
-    The files go under a hidden name that then becomes the case's own. Raises OrganNetError where
-    `out` cannot be written to.
+    The files go into a hidden folder of their own, which is removed in every case, and get their
+    place by one renaming. Raises OrganNetError where `out` cannot be written to.
     """
-    part = out / f".{case.name}"
-    shutil.rmtree(part, ignore_errors=True)
-    write_volume(case.ct, part / IMAGE)
-    for name in sorted(case.drawn):
-        mask = (case.labels.array == organ(name).label).astype(np.uint8)
-        write_volume(case.labels.with_array(mask), part / STRUCTURES / f"{name}.nrrd")
-    try:
-        part.rename(out / case.name)
-    except OSError as error:
-        raise OrganNetError(f"cannot write {out / case.name} ({error.strerror})") from error
+    make_folder(out)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".organnet-") as hidden:
+        part = Path(hidden) / case.name
+        write_volume(case.ct, part / IMAGE)
+        for name in sorted(case.drawn):
+            mask = (case.labels.array == organ(name).label).astype(np.uint8)
+            write_volume(case.labels.with_array(mask), part / STRUCTURES / f"{name}.nrrd")
+        try:
+            part.rename(out / case.name)
+        except OSError as error:
+            raise OrganNetError(f"cannot write {out / case.name} ({error.strerror})") from error
 
 
 def read_masks(

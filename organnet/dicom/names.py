@@ -139,12 +139,18 @@ def organs_of_structures(
     """Which structure of a list is each organ, by its place in it; a note on each that is none.
 
     A structure in `names` (its name as there) is the organ that this says, and no other structure
-    is that organ by its spelling. Raises OrganNetError where two structures are one organ.
+    is that organ by its spelling; a name there that is no structure's has a note too. Raises
+    OrganNetError where two structures are one organ.
     """
     own = dict(names or {})
     given = {own[name] for name in structures if name in own}
     found: dict[str, int] = {}
-    notes = []
+    notes = [
+        f"no structure with contours is called {title_of(name)}, as the map of names has it: "
+        "check its spelling"
+        for name in own
+        if name not in structures
+    ]
     for at, structure in enumerate(structures):
         organ = own.get(structure, organ_called(structure))
         if organ is None:

@@ -15,7 +15,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 import organnet
-from organnet.datasets.case import Mask, compose_labels, crop_mask
+from organnet.datasets.case import Mask, compose_labels, crop_mask, shortened
 from organnet.dicom.contours import contours_of_mask, mask_of_contour, mask_of_contours
 from organnet.dicom.derived import (
     DESCRIPTION,
@@ -42,6 +42,7 @@ from organnet.dicom.structures import (
     read_structures,
 )
 from organnet.errors import OrganNetError, one_line
+from organnet.organs import ORGANS
 from organnet.volume import Volume
 
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
@@ -80,8 +81,8 @@ def read_rtstruct(
 
     Structures are organs by `names` (structure's name to organ) first, then by their spelling.
     Each contour counts for the image it lies on, within half the slice spacing; a contour inside
-    another of its structure is a hole. Where two organs overlap the smaller one wins. Where images
-    are missing the slices between are as the nearest image.
+    another of its structure is a hole. Where two organs overlap the smaller one wins, which is
+    noted. Where images are missing the slices between are as the nearest image.
 
     Returns the label map (uint8), the organs drawn, and a note on each thing left out or made up.
     Raises OrganNetError where the file is faulty, of another frame of reference or series, names
@@ -108,11 +109,13 @@ def read_rtstruct(
         else:
             masks[organ] = mask
     if not masks:
+        titles = shortened([s.title for s in structures])
         raise OrganNetError(
-            f"{path} has none of the nine organs: name its structures in a map of names"
+            f"{path} has none of the nine organs: name its structures in a map of names ({titles})"
         )
     rows, columns = series.images[0].shape
     pixels = compose_labels(masks, (len(series.images), rows, columns))
+    notes += _overlaps(masks, pixels)
     labels = on_grid(series, pixels)
     made_up = np.count_nonzero(labels.array[slices_between_images(series)].any(axis=(1, 2)))
     if made_up:
@@ -243,6 +246,18 @@ def _mask(path: Path, structure: Structure, series: DicomCT) -> tuple[Mask | Non
         z, y, x = mask.box
         mask = Mask((slice(z.start + first, z.stop + first), y, x), mask.inside)
     return mask, notes
+
+
+def _overlaps(masks: Mapping[str, Mask], pixels: UInt8[np.ndarray, "n rows columns"]) -> list[str]:
+    """A note on each organ that another took pixels from when the labels were composed."""
+    notes = []
+    for organ in (one for one in ORGANS if one.name in masks):
+        mask = masks[organ.name]
+        lost = np.count_nonzero(pixels[mask.box][mask.inside] != organ.label)
+        if lost:
+            some = "1 pixel" if lost == 1 else f"{lost} pixels"
+            notes.append(f"{organ.name} left {some} to a smaller organ that was drawn there too")
+    return notes
 
 
 def _filled(image: CTImage, contours: list[Contour]) -> Bool[np.ndarray, "rows columns"]:
