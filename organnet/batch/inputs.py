@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from organnet.errors import OrganNetError
 from organnet.files import sha256
+from organnet.integrity import is_apart
 from organnet.layout import IMAGE, IMAGE_FORMATS
 
 if TYPE_CHECKING:
@@ -158,18 +159,22 @@ class Input:
     def sha256(self) -> str:
         """SHA-256 of its file, or of its files' SHA-256s in order of their names.
 
-        Raises OrganNetError where one is not there or cannot be read.
+        Raises OrganNetError where one is not there or cannot be read, and for an image whose values
+        lie in another file: they are not in this hash, so one scan would pass for another.
         """
         if self.fault:
             raise OrganNetError(f"{self.title} {self.fault}")
         if not self.path.exists():
             raise OrganNetError(f"{self.title} does not exist: check the path")
         try:
-            hashes = [sha256(path) for path in sorted(self.files())]
+            files = sorted(self.files())
+            hashes = [sha256(path) for path in files]
         except OrganNetError:
             if self.names_path:
                 raise
             raise OrganNetError(f"{self.name} cannot be read: check its permissions") from None
+        if not self.is_dicom and any(map(is_apart, files)):
+            raise OrganNetError(f"{self.title} has its values in another file: save it as one file")
         if len(hashes) == 1:
             return hashes[0]
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
