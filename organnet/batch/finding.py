@@ -81,13 +81,13 @@ def case_name(path: Path) -> str:
     whole = Path(os.path.abspath(path))  # not resolved: a link may lead to a patient's name
     if whole.name == IMAGE:
         return whole.parent.name
-    if whole.is_dir():
+    if os.path.isdir(whole):
         return whole.name
     return whole.stem if is_zip(whole) else image_stem(whole.name)
 
 
 def _matches(path: Path) -> list[Path]:
-    if path.exists() or not any(letter in str(path) for letter in WILDCARDS):
+    if os.path.exists(path) or not any(letter in str(path) for letter in WILDCARDS):
         return [path]
     found = sorted(glob.glob(str(path), recursive=True))
     if not found:
@@ -109,7 +109,7 @@ def _scans_below(path: Path, own: Path | None) -> list[Input]:
         entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
     except OSError as error:
         return [_input(path, fault=f"cannot be read ({error.strerror}): check its permissions")]
-    parts = [p for p in entries if p.is_dir() or is_image(p) or is_zip(p)]
+    parts = [p for p in entries if os.path.isdir(p) or is_image(p) or is_zip(p)]
     parts = [p for p in parts if p.name != STRUCTURES]  # drawings are no scans
     scans = [scan for part in parts for scan in _scans_below(part, own)]
     if all(scan.fault == NO_CT for scan in scans):

@@ -4,6 +4,7 @@ A new kind is a row of KINDS. Nothing heavy is imported before an image is read.
 """
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,12 +64,12 @@ def _read_image(path: Path, _anonymise: bool) -> Scan:
 
 def is_zip(path: Path) -> bool:
     """Whether a path is called like an archive."""
-    return path.suffix.lower() == ZIP and not path.is_dir()
+    return path.suffix.lower() == ZIP and not os.path.isdir(path)
 
 
 def is_image(path: Path) -> bool:
     """Whether a path is called like an image file."""
-    return path.name.lower().endswith(tuple(IMAGE_FORMATS)) and not path.is_dir()
+    return path.name.lower().endswith(tuple(IMAGE_FORMATS)) and not os.path.isdir(path)
 
 
 def _is_dicom(path: Path) -> bool:
@@ -83,13 +84,26 @@ def _is_dicom(path: Path) -> bool:
     if not holds_one_study(path):
         return False
     # What lies beside a study's images is of that study; what lies beside its folder is not
-    return any(map(is_dicom, filter(Path.is_file, path.iterdir()))) or not any(
-        is_image(file) or is_zip(file) for file in path.rglob("*")
-    )
+    if any(map(is_dicom, filter(os.path.isfile, path.iterdir()))):
+        return True
+    try:
+        return not any(is_image(file) or is_zip(file) for file in _files_below(path))
+    except OSError:  # a closed folder below: looked for one by one, the others are found
+        return False
 
 
 def _files_below(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """Raises OSError where a folder there may not be read: what is missing would not be hashed."""
+    paths = (
+        Path(place) / name
+        for place, _, names in os.walk(folder, onerror=_refuse_folder)
+        for name in names
+    )
+    return [path for path in paths if os.path.isfile(path)]
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise error
 
 
 def _read_dicom(path: Path, anonymise: bool) -> Scan:
@@ -149,7 +163,7 @@ class Input:
         return KINDS[self.kind].is_dicom
 
     def files(self) -> list[Path]:
-        """The files that belong to it."""
+        """The files that belong to it; raises OSError where they cannot be listed."""
         return KINDS[self.kind].files(self.path)
 
     def read(self) -> Scan:
@@ -164,10 +178,16 @@ class Input:
         """
         if self.fault:
             raise OrganNetError(f"{self.title} {self.fault}")
-        if not self.path.exists():
-            raise OrganNetError(f"{self.title} does not exist: check the path")
         try:
+            if not self.path.exists():
+                raise OrganNetError(f"{self.title} does not exist: check the path")
             files = sorted(self.files())
+        except OSError as error:
+            place = (error.filename or self.path) if self.names_path else self.name
+            raise OrganNetError(
+                f"{place} cannot be read ({error.strerror}): check its permissions"
+            ) from error
+        try:
             hashes = [sha256(path) for path in files]
         except OrganNetError:
             if self.names_path:
