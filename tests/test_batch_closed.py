@@ -1,6 +1,10 @@
 """What may not be read, or bears no possible name, is a case that fails and stops no other."""
 
+import io
 import os
+import re
+import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +15,8 @@ from dicom_parts import ct_series, head_hu, write_images
 from organnet.batch.finding import find_inputs, numbered
 from organnet.batch.formats import check_places
 from organnet.batch.inputs import Input
+from organnet.batch.worker import Answer, _answer
+from organnet.dicom.ct import read_dicom_ct
 from organnet.errors import OrganNetError
 
 WHY = "cannot be read (Permission denied): check its permissions"
@@ -80,6 +86,60 @@ def test_a_study_with_a_closed_folder_in_it_is_not_hashed_without_it(
     with pytest.raises(OrganNetError) as error:
         given.sha256()
     assert str(error.value) == f"{'case-001' if anonymise else closed} {WHY}"
+
+
+def test_what_is_closed_in_an_anonymous_study_is_not_named(tmp_path: Path, close) -> None:
+    """By the time of hashing it was open: the reader's own words."""
+    write_images(ct_series(head_hu((3, 6, 7))), tmp_path)
+    write_images(ct_series(head_hu((3, 6, 7))), tmp_path / "Alice_Archer")
+    close(tmp_path / "Alice_Archer")
+    with pytest.raises(OrganNetError, match=f"Alice_Archer {re.escape(WHY)}$"):
+        read_dicom_ct(tmp_path)
+    with pytest.raises(OrganNetError, match=f"{tmp_path} or what lies in it {re.escape(WHY)}$"):
+        read_dicom_ct(tmp_path, anonymise=True)
+
+
+def test_a_file_that_is_closed_in_an_anonymous_study_is_not_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own message of it ends in its path."""
+    (tmp_path / "Alice_Archer.dcm").write_bytes(bytes(128) + b"DICM")
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(io, "FileIO", refuse)
+    with pytest.raises(OrganNetError, match=r"file 1 is .*damaged \(Permission denied\)") as error:
+        read_dicom_ct(tmp_path, anonymise=True)
+    assert "Alice" not in str(error.value)
+
+
+def test_a_damaged_member_of_an_anonymous_zip_is_not_named(tmp_path: Path) -> None:
+    path = tmp_path / "case-001.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in write_images(ct_series(head_hu((3, 6, 7))), tmp_path / "images"):
+            archive.write(file, f"Alice_Archer/{file.name}")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"DICM") + 600] ^= 1  # its checksum tells
+    path.write_bytes(content)
+    with pytest.raises(OrganNetError, match=r"cannot be unpacked .*Alice_Archer"):
+        read_dicom_ct(path)
+    with pytest.raises(OrganNetError, match=r"zip cannot be unpacked \(BadZipFile\)"):
+        read_dicom_ct(path, anonymise=True)
+
+
+def test_an_unexpected_error_of_an_anonymous_case_is_told_without_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)  # which the worker's process sets
+
+    def fail(given: Input, folder: Path) -> Answer:
+        raise FileNotFoundError(2, "No such file", "case-001/Alice_Archer/IM0001")
+
+    for named in (True, False):
+        said = _answer(fail, Input("a", tmp_path, names_path=named), tmp_path).message
+        assert said.startswith("unexpected FileNotFoundError")
+        assert ("Alice_Archer" in said) == named
 
 
 def test_a_file_that_is_closed_when_its_turn_comes_is_one_line(tmp_path: Path, close) -> None:
