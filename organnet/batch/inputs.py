@@ -92,6 +92,13 @@ def _is_dicom(path: Path) -> bool:
         return False
 
 
+def is_without_ct(path: Path) -> bool:
+    """Whether a folder of DICOM files holds other modalities alone."""
+    from organnet.dicom.studies import may_hold_ct
+
+    return os.path.isdir(path) and not may_hold_ct(path)
+
+
 def _files_below(folder: Path) -> list[Path]:
     """Raises OSError where a folder there may not be read: what is missing would not be hashed."""
     paths = (

@@ -1,0 +1,62 @@
+"""What searching a folder passes over and names, and what fails where the user gives it."""
+
+from pathlib import Path
+
+import pytest
+from batch_parts import write_tiny
+from dicom_parts import ct_series, head_hu, write_images
+from pydicom.uid import EnhancedCTImageStorage, MRImageStorage
+
+from organnet.batch.finding import find_inputs
+
+MR = {"Modality": "MR", "SOPClassUID": MRImageStorage}
+ENHANCED = {"SOPClassUID": EnhancedCTImageStorage}
+
+
+def write_study(folder: Path, number: int, **elements: object) -> Path:
+    images = ct_series(head_hu((3, 6, 7), seed=number), seed=number)
+    for image in images:
+        image.StudyInstanceUID = f"1.2.{number}"
+        for keyword, value in elements.items():
+            setattr(image, keyword, value)
+    write_images(images, folder)
+    return folder
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Path:
+    """A CT study, and an MR study of two series."""
+    patient = tmp_path / "patient"
+    write_study(patient / "CT", 1)
+    write_study(patient / "MR" / "T1", 2, **MR)
+    write_study(patient / "MR" / "T2", 2, **MR)
+    return patient
+
+
+def names(*given: Path) -> list[str]:
+    return [scan.name for scan in find_inputs(list(given)).inputs]
+
+
+def test_a_study_without_a_ct_is_passed_over_where_it_was_found(patient: Path) -> None:
+    found = find_inputs([patient])
+    assert [(scan.name, scan.fault) for scan in found.inputs] == [("CT", "")]
+    assert found.passed_over == [patient / "MR"]
+
+
+def test_a_study_without_a_ct_is_tried_where_it_was_given(patient: Path) -> None:
+    """Reading it says what it holds instead."""
+    assert names(patient / "MR") == ["MR"]
+    assert names(patient / "*") == ["CT", "MR"]
+
+
+def test_what_lies_beside_images_that_are_no_ct_is_found(patient: Path) -> None:
+    write_tiny(patient / "MR" / "T1" / "planning.nrrd")
+    found = find_inputs([patient])
+    assert [scan.name for scan in found.inputs] == ["CT", "planning"]
+    assert found.passed_over == [patient / "MR" / "T2"]
+
+
+@pytest.mark.parametrize("elements", [ENHANCED, {"Modality": ""}])
+def test_what_may_be_a_ct_is_never_passed_over(elements: dict, patient: Path) -> None:
+    write_study(patient / "other", 3, **elements)
+    assert names(patient) == ["CT", "other"]
