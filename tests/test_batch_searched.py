@@ -56,6 +56,17 @@ def test_what_lies_beside_images_that_are_no_ct_is_found(patient: Path) -> None:
     assert found.passed_over == [patient / "MR" / "T2"]
 
 
+@pytest.mark.parametrize("drawings", ["structures", "segmentations", "labelsTr", "labelsTs"])
+def test_drawings_are_passed_over_where_they_were_found(drawings: str, tmp_path: Path) -> None:
+    """As TotalSegmentator and nnU-Net keep them beside their CTs; a person may still give one."""
+    write_tiny(tmp_path / "s0001" / "ct.nii.gz")
+    write_tiny(tmp_path / "s0001" / drawings / "brain.nii.gz")
+    found = find_inputs([tmp_path])
+    assert [(scan.name, scan.fault) for scan in found.inputs] == [("ct", "")]
+    assert found.passed_over == [tmp_path / "s0001" / drawings]
+    assert names(tmp_path / "s0001" / drawings) == ["brain"]
+
+
 @pytest.mark.parametrize("elements", [ENHANCED, {"Modality": ""}])
 def test_what_may_be_a_ct_is_never_passed_over(elements: dict, patient: Path) -> None:
     write_study(patient / "other", 3, **elements)

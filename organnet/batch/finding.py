@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from organnet.batch.inputs import Input, is_image, is_without_ct, is_zip, kind_of
 from organnet.errors import OrganNetError
-from organnet.layout import IMAGE, STRUCTURES, image_stem
+from organnet.layout import DRAWINGS, IMAGE, image_stem
 
 WILDCARDS = "*?["
 LONGEST_NAME = 200
@@ -36,8 +36,8 @@ def find_inputs(given: list[Path], out: Path | None = None) -> Found:
     """Every scan that the paths stand for, once each, but none below `out`.
 
     A path is a scan, a folder of scans to any depth, or a glob pattern. A path or match that is
-    none becomes an input with a fault; a DICOM folder found below it that holds no CT is passed
-    over. A case is called as its file or folder; where several would
+    none becomes an input with a fault; a folder found below it, of drawings or of DICOM without a
+    CT, is passed over. A case is called as its file or folder; where several would
     be called alike, their folders' names stand before. Raises OrganNetError for a pattern that
     matches nothing.
     """
@@ -100,11 +100,13 @@ def _scans_below(path: Path, own: Path | None, given: bool = True) -> list[Input
     """The scan that a path is, or those below it, and every folder there that holds none.
 
     A path below `own`, the folder of outputs, is left out. What was not `given` but found by
-    searching is no scan where it is DICOM of other modalities.
+    searching is no scan where it is drawings, or DICOM of other modalities.
     """
     if own is not None and Path(os.path.abspath(path)).is_relative_to(own):
         return []
     try:
+        if not given and path.name in DRAWINGS and os.path.isdir(path):
+            return [_input(path, fault=NO_CT)]
         kind = kind_of(path)
         if kind is not None and (given or kind != "DICOM" or not is_without_ct(path)):
             return [_input(path, kind)]
@@ -112,7 +114,6 @@ def _scans_below(path: Path, own: Path | None, given: bool = True) -> list[Input
     except OSError as error:
         return [_input(path, fault=f"cannot be read ({error.strerror}): check its permissions")]
     parts = [p for p in entries if os.path.isdir(p) or is_image(p) or is_zip(p)]
-    parts = [p for p in parts if p.name != STRUCTURES]  # drawings are no scans
     scans = [scan for part in parts for scan in _scans_below(part, own, given=False)]
     if all(scan.fault == NO_CT for scan in scans):
         return [_input(path, fault=NO_CT)]
