@@ -56,6 +56,16 @@ def test_what_lies_beside_images_that_are_no_ct_is_found(patient: Path) -> None:
     assert found.passed_over == [patient / "MR" / "T2"]
 
 
+def test_one_file_of_a_series_is_answered_with_its_folder(patient: Path) -> None:
+    image = sorted((patient / "CT").iterdir())[0]
+    for given in (image, patient / "CT" / "IM*"):
+        found = find_inputs([given]).inputs
+        assert {scan.fault for scan in found} == {
+            "is one DICOM file: give the folder of its series"
+        }
+    assert len(found) == 3
+
+
 @pytest.mark.parametrize("drawings", ["structures", "segmentations", "labelsTr", "labelsTs"])
 def test_drawings_are_passed_over_where_they_were_found(drawings: str, tmp_path: Path) -> None:
     """As TotalSegmentator and nnU-Net keep them beside their CTs; a person may still give one."""

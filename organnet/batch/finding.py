@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from organnet.batch.inputs import Input, is_image, is_without_ct, is_zip, kind_of
+from organnet.batch.inputs import Input, is_image, is_lone_dicom, is_without_ct, is_zip, kind_of
 from organnet.errors import OrganNetError
 from organnet.layout import DRAWINGS, IMAGE, image_stem
 
@@ -23,6 +23,8 @@ LONGEST_NAME = 200
 FOLDERS_IN_NAME = 3
 """So many folders' names at most stand before a case's, to tell it from another; then numbers."""
 NO_CT = f"holds no CT, as {IMAGE}, image file or DICOM: name one that does"
+
+LONE_DICOM = "is one DICOM file: give the folder of its series"
 
 
 class Found(NamedTuple):
@@ -109,7 +111,7 @@ def _scans_below(path: Path, own: Path | None, given: bool = True) -> list[Input
             return [_input(path, fault=NO_CT)]
         kind = kind_of(path)
         if kind is not None and (given or kind != "DICOM" or not is_without_ct(path)):
-            return [_input(path, kind)]
+            return [_input(path, kind, LONE_DICOM if is_lone_dicom(path) else "")]
         entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
     except OSError as error:
         return [_input(path, fault=f"cannot be read ({error.strerror}): check its permissions")]

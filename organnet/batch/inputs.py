@@ -99,6 +99,13 @@ def is_without_ct(path: Path) -> bool:
     return os.path.isdir(path) and not may_hold_ct(path)
 
 
+def is_lone_dicom(path: Path) -> bool:
+    """Whether a file that is called like no image is one of a DICOM series; raises OSError."""
+    from organnet.dicom.header import is_dicom
+
+    return not is_image(path) and not is_zip(path) and is_dicom(path)
+
+
 def _files_below(folder: Path) -> list[Path]:
     """Raises OSError where a folder there may not be read: what is missing would not be hashed."""
     paths = (
