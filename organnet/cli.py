@@ -33,7 +33,10 @@ OutFolder = Annotated[
 ]
 Weights = Annotated[
     list[Path],
-    typer.Option(help="a run, a weights file or a shipped name; several are averaged"),
+    typer.Option(
+        help="a run, a weights file or a name such as openkbp, which comes with the package; "
+        "several are averaged"
+    ),
 ]
 Deep = Annotated[bool, typer.Option("--deep", help="more overlap, mirroring, an entropy map")]
 Seed = Annotated[int, typer.Option("--seed", min=0)]
@@ -107,11 +110,16 @@ def inference(
         typer.Option(
             "--format",
             help="nrrd, nifti, masks (one file per organ), seg.nrrd (3D Slicer); of DICOM also "
-            "rtstruct and seg; several may be given [default: nrrd]",
+            "rtstruct and seg; several may be given, and without any it is nrrd",
         ),
     ] = None,
     anonymise: Annotated[
-        bool, typer.Option("--anonymise", help="call the cases case-001..., and name no input")
+        bool,
+        typer.Option(
+            "--anonymise",
+            help="call the cases case-001..., and name no input; in DICOM outputs the study's date "
+            "and the UIDs stay",
+        ),
     ] = False,
 ) -> None:
     """Segment CTs, on their own grids, with a report. Goes on where it stopped."""

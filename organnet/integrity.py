@@ -26,6 +26,8 @@ _MOST_DIMENSIONS = 9
 _HEADER_BYTES = 1 << 20
 _NRRD_END = re.compile(rb"\r?\n\r?\n")
 _MHA_END = re.compile(rb"ElementDataFile\s*[=:]\s*LOCAL\r?\n")
+_NRRD_APART = re.compile(rb"\ndata ?file:(?!=)", re.IGNORECASE)
+_MHA_VALUES = re.compile(rb"^ElementDataFile[ \t]*[=:][ \t]*(\S*)", re.MULTILINE)
 
 
 def check_header(path: Path) -> None:
@@ -54,16 +56,23 @@ def check_size(path: Path, voxel_bytes: int) -> None:
     """
     if voxel_bytes > MOST_BYTES:
         raise ValueError(f"its header asks for more than {MOST_BYTES / 1e9:g} GB")
-    if voxel_bytes > path.stat().st_size * MOST_PACKED and not _is_apart(path):
+    if voxel_bytes > path.stat().st_size * MOST_PACKED and not is_apart(path):
         raise ValueError("it holds less than its header says")
 
 
-def _is_apart(path: Path) -> bool:
+def is_apart(path: Path) -> bool:
+    """Whether an image's values lie in another file, which its header names.
+
+    Raises OSError where it cannot be read.
+    """
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
     if path.name.lower().endswith(".mha"):
-        return _MHA_END.search(head) is None
-    return re.search(rb"\ndata ?file:", _NRRD_END.split(head, 1)[0]) is not None
+        where = _MHA_VALUES.search(head)
+        return where is not None and where[1].lower() not in (b"local", b"")
+    if path.name.lower().endswith(".nrrd"):
+        return _NRRD_APART.search(_NRRD_END.split(head, 1)[0]) is not None
+    return False
 
 
 def check_gzip_nrrd(path: Path, array: Shaped[np.ndarray, "z y x"]) -> None:
@@ -76,7 +85,7 @@ def check_gzip_nrrd(path: Path, array: Shaped[np.ndarray, "z y x"]) -> None:
     with path.open("rb") as file:
         head = file.read(_HEADER_BYTES)
         end = _NRRD_END.search(head)
-        if end is None or b"encoding: gz" not in head[: end.start()] or _is_apart(path):
+        if end is None or b"encoding: gz" not in head[: end.start()] or is_apart(path):
             return
         file.seek(-8, os.SEEK_END)
         checksum, size = struct.unpack("<2I", file.read(8))

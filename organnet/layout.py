@@ -8,6 +8,8 @@ IMAGE = "img.nrrd"
 """A case folder's CT, in PDDCA's layout."""
 STRUCTURES = "structures"
 """A case folder's folder of drawn organs, in PDDCA's layout."""
+DRAWINGS = (STRUCTURES, "segmentations", "labelsTr", "labelsTs")
+"""Folders of drawings, which are no scans: PDDCA's, TotalSegmentator's, nnU-Net's."""
 
 IMAGE_FORMATS = {
     ".nrrd": "NrrdImageIO",

@@ -58,6 +58,16 @@ def ct_series(
     return images
 
 
+def series(number: int, description: str = "", count: int = 3, **elements: object) -> list[Dataset]:
+    """Images of a series of its own."""
+    images = ct_series(head_hu((count, 6, 7), seed=number), seed=number)
+    for image in images:
+        image.SeriesNumber, image.SeriesDescription = number, description
+        for keyword, value in elements.items():
+            setattr(image, keyword, value)
+    return images
+
+
 def decimal(value: float) -> DS:
     return DS(float(value), auto_format=True)
 

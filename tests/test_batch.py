@@ -27,7 +27,7 @@ from batch_runs import run, statuses
 from tqdm import tqdm
 
 from organnet.batch.books import STAGE, UNFINISHED, open_books
-from organnet.batch.finding import find_inputs
+from organnet.batch.finding import find_inputs, numbered
 from organnet.batch.inputs import Input
 from organnet.batch.manifest import write_manifest
 from organnet.batch.record import Measured, Record, read_record
@@ -266,6 +266,33 @@ def test_anonymous_outputs_and_messages_say_nothing_of_the_paths(
     assert run(folder, tmp_path / "named", worker) == 1
     with pytest.raises(OrganNetError, match="choose another --out for --anonymise"):
         run(folder, tmp_path / "named", worker, anonymise=True)
+
+
+def test_links_to_what_is_not_named_do_not_lie_in_the_outputs(scans: Path, tmp_path: Path) -> None:
+    """A link shows its path, and one stays where a run is killed."""
+    inputs = numbered(find_inputs([scans / "scan0.nrrd"]).inputs, {})
+    with open_books(tmp_path, replace(HOW, anonymise=True), inputs) as books:
+        link = books.as_read(inputs[0]).path
+        assert link.is_symlink() and link.name == "case-001.nrrd"
+        assert not link.is_relative_to(tmp_path) and link.parent.stat().st_mode & 0o777 == 0o700
+        assert not any(path.is_symlink() for path in tmp_path.rglob("*"))
+        assert books.one_line(f"{link} is no CT") == "case-001.nrrd is no CT"
+    assert not link.parent.exists()
+
+
+def test_warnings_are_counted_at_the_end_of_a_case_and_in_the_manifest(
+    tmp_path: Path, capfd, worker: Worker
+) -> None:
+    """The stand-in warns once of every scan; what failed was not looked at."""
+    for name in ("a", "text"):
+        write_tiny(tmp_path / "scans" / f"{name}.nrrd")
+    BREAKING["text"](tmp_path / "scans" / "text.nrrd")
+    out = tmp_path / "out"
+    run(tmp_path / "scans", out, worker)
+    said = capfd.readouterr()
+    assert f"a: 1 warning, see {out / 'report.html'}" in said.err.splitlines()
+    assert said.out.splitlines() == [str(out / "a.nrrd")]  # files alone, for scripts
+    assert [row["warnings"] for row in manifest(out)] == ["1", ""]
 
 
 def test_anonymous_cases_keep_their_numbers(tmp_path: Path, worker: Worker) -> None:

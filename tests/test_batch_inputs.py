@@ -169,6 +169,52 @@ def test_folders_that_make_a_name_too_long_fail_their_case_alone(root: Path) -> 
     assert [scan.path.name for scan in found.inputs if scan.fault] == ["0.nrrd", "1.nrrd"]
 
 
+APART = {
+    ".nrrd": "NRRD0004\ntype: short\ndimension: 3\nsizes: 6 5 4\nencoding: raw\n{}: a.raw\n",
+    ".mha": "NDims = 3\nDimSize = 6 5 4\nElementType = MET_SHORT\n{} = a.raw\n",
+}
+"""Headers of images whose values lie in another file."""
+
+
+@pytest.mark.parametrize(
+    ("suffix", "field"),
+    [(".nrrd", "data file"), (".nrrd", "Datafile"), (".mha", "ElementDataFile")],
+)
+@pytest.mark.parametrize("anonymise", [False, True])
+def test_an_image_in_two_files_is_refused(
+    suffix: str, field: str, anonymise: bool, tmp_path: Path
+) -> None:
+    """Its hash would be the header's alone: two patients' scans would pass for one."""
+    path = tmp_path / f"a{suffix}"
+    path.write_text(APART[suffix].format(field))
+    (tmp_path / "a.raw").write_bytes(bytes(240))
+    given = find_inputs([path]).inputs
+    given = numbered(given, {}) if anonymise else given
+    title = "case-001" if anonymise else str(path)
+    with pytest.raises(OrganNetError) as error:
+        given[0].sha256()
+    assert str(error.value) == f"{title} has its values in another file: save it as one file"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "header"),
+    [
+        (".nrrd", "NRRD0004\nsizes: 6 5 4\ndata file:=a note\n\n\ndata file: "),
+        (".mha", "NDims = 3\nElementDataFile = Local\nElementDataFile = "),
+        (".mha", "NDims = 3\nElementDataFile = LOCAL\nElementDataFile = "),
+        (".mha", ""),
+        (".nii", "\ndata file: "),
+    ],
+)
+def test_an_image_in_one_file_is_not_taken_for_two(
+    suffix: str, header: str, tmp_path: Path
+) -> None:
+    """Keys of a writer's own, and values, say nothing; what is damaged, reading will tell."""
+    path = tmp_path / f"a{suffix}"
+    path.write_text(header)
+    assert len(Input("a", path).sha256()) == 64
+
+
 def test_anonymous_cases_are_numbered(root: Path) -> None:
     inputs = find_inputs([root / "cases", root / "c.nrrd"]).inputs
     assert [scan.name for scan in numbered(inputs, {})] == ["case-001", "case-002", "case-003"]

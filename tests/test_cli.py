@@ -1,6 +1,7 @@
 """The command line as a user meets it: a process, its exit code, and one line on stderr."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from organnet.ablation import ablation_table
 from organnet.cli import app
 from organnet.experiment import Run
 from organnet.files import read_json
+from organnet.organs import ORGANS
 from organnet.settings import VARIANTS
 from organnet.volume import Volume, read_volume, same_grid, write_volume
 
@@ -55,6 +57,19 @@ def test_help_names_every_command_and_needs_no_torch() -> None:
         assert command in result.stdout
     imported = "import sys, organnet.cli; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", imported], text=True) == "False\n"
+
+
+def test_help_of_inference_says_what_is_taken_and_what_stays() -> None:
+    """In words: what stands in brackets may be taken for markup and left out."""
+    shown = " ".join(re.sub(r"[^\w.,;'-]", " ", organnet("inference", "--help").stdout).split())
+    for said in ("without any it is nrrd", "openkbp", "date and the UIDs stay"):
+        assert said in shown
+
+
+def test_the_labels_in_the_documentation_are_the_organs() -> None:
+    text = (REPOSITORY / "docs" / "batch.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|$", text, re.MULTILINE)
+    assert rows == [(str(organ.label), organ.name) for organ in ORGANS]
 
 
 def test_inference_then_evaluate(smoke_run: Run, case: Path, tmp_path: Path) -> None:

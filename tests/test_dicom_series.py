@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_parts import ct_series, head_hu, refused, write_images
-from pydicom import Dataset
+from dicom_parts import ct_series, head_hu, refused, series, write_images
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -31,16 +30,6 @@ from organnet.errors import OrganNetError
 
 SHAPE = (3, 6, 7)
 HU = head_hu(SHAPE)
-
-
-def series(number: int, description: str = "", count: int = 3, **elements: object) -> list[Dataset]:
-    """Images of a series of its own."""
-    images = ct_series(head_hu((count, *SHAPE[1:]), seed=number), seed=number)
-    for image in images:
-        image.SeriesNumber, image.SeriesDescription = number, description
-        for keyword, value in elements.items():
-            setattr(image, keyword, value)
-    return images
 
 
 def check(path: Path, warnings: tuple[str, ...] = ()) -> None:

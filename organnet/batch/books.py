@@ -38,8 +38,6 @@ UNFINISHED = "unfinished.json"
 """There until a run is at its end; says which cases earlier runs had done before it began."""
 STAGE = ".organnet-work-"
 """The worker writes into such a folder; whole cases are moved from there to their places."""
-LINKS = "inputs"
-"""Folder on the stage for links to inputs that are not to be named."""
 EARLIER = ".earlier"
 """Folder on the stage for what earlier runs wrote of a case, until that of this run is in place."""
 STAYS = "what was written for it before is kept"
@@ -54,6 +52,8 @@ class Books:
         how: settings of the run.
         run: hash that a run has in common with one that goes on where it stopped.
         stage: folder below `out` for the worker to write into.
+        links: folder for links to inputs that are not to be named. Not below `out`, which others
+            may be given: a link shows its path, and after a kill it stays.
         done_before: names of the cases that earlier runs did and this one did not do again.
         failed: cases that failed in this run while what lies there under their name stays.
     """
@@ -62,6 +62,7 @@ class Books:
     how: How
     run: str
     stage: Path
+    links: Path
     done_before: set[str] = field(default_factory=set)
     failed: dict[str, Record] = field(default_factory=dict)
 
@@ -110,14 +111,13 @@ class Books:
         """
         if given.names_path:
             return given
-        link = self.stage / LINKS / f"{given.name}{_suffix(given.path)}"
+        link = self.links / f"{given.name}{_suffix(given.path)}"
         try:
-            link.parent.mkdir(exist_ok=True)
             link.symlink_to(given.path.absolute())
         except OSError as error:
             raise OrganNetError(
                 f"{given.name} cannot be read without its name ({error.strerror}): "
-                "choose an --out on a disk that can hold links"
+                "set TMPDIR to a folder on a disk that can hold links"
             ) from error
         return replace(given, path=link)
 
@@ -155,8 +155,8 @@ class Books:
         (self.out / UNFINISHED).unlink(missing_ok=True)
 
     def one_line(self, text: str) -> str:
-        """A message in one line, with the places that its reader knows for those on the stage."""
-        text = text.replace(f"{self.stage / LINKS}{os.sep}", "")
+        """A message in one line, with the places that its reader knows for those of the worker."""
+        text = text.replace(f"{self.links}{os.sep}", "")
         return " ".join(text.replace(str(self.stage), str(self.out)).split())
 
     def _record(self, given: Input, input_sha256: str, answer: Answer) -> Record:
@@ -231,7 +231,7 @@ def open_books(out: Path, how: How, inputs: list[Input]) -> Iterator[Books]:
     that are not to be named.
     """
     make_folder(out)
-    with _alone(out):
+    with _alone(out), _temporary() as links:
         _clean(out)
         stage = None
         try:
@@ -240,9 +240,22 @@ def open_books(out: Path, how: How, inputs: list[Input]) -> Iterator[Books]:
                 raise OrganNetError(f"{out} names its inputs: choose another --out for --anonymise")
             stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=out))
             run = _run_hash(inputs, how)
-            yield Books(out, how, run, stage, _done_before(out, run, records))
+            yield Books(out, how, run, stage, links, _done_before(out, run, records))
         finally:
             _clean(out)
+
+
+@contextlib.contextmanager
+def _temporary() -> Iterator[Path]:
+    """A folder that the user alone may look into, and that goes in every end but a kill."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="organnet-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise OrganNetError(
+            f"cannot make a temporary folder ({error.strerror}): set TMPDIR to one with free space"
+        ) from error
+    with folder as name:
+        yield Path(name)
 
 
 def _records_to_keep(out: Path, names: set[str]) -> list[Record]:

@@ -13,9 +13,9 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from organnet.batch.inputs import Input, is_image, is_zip, kind_of
+from organnet.batch.inputs import Input, is_image, is_lone_dicom, is_without_ct, is_zip, kind_of
 from organnet.errors import OrganNetError
-from organnet.layout import IMAGE, STRUCTURES, image_stem
+from organnet.layout import DRAWINGS, IMAGE, image_stem
 
 WILDCARDS = "*?["
 LONGEST_NAME = 200
@@ -23,6 +23,7 @@ LONGEST_NAME = 200
 FOLDERS_IN_NAME = 3
 """So many folders' names at most stand before a case's, to tell it from another; then numbers."""
 NO_CT = f"holds no CT, as {IMAGE}, image file or DICOM: name one that does"
+LONE_DICOM = "is one DICOM file: give the folder of its series"
 
 
 class Found(NamedTuple):
@@ -36,7 +37,8 @@ def find_inputs(given: list[Path], out: Path | None = None) -> Found:
     """Every scan that the paths stand for, once each, but none below `out`.
 
     A path is a scan, a folder of scans to any depth, or a glob pattern. A path or match that is
-    none becomes an input with a fault. Raises OrganNetError for a pattern that matches nothing.
+    none becomes an input with a fault; a folder found below it, of drawings or of DICOM without a
+    CT, is passed over. Raises OrganNetError for a pattern that matches nothing.
 
     A case is called as its file or folder, after the folders in which it was searched: whatever
     else is found there, its name stays. Where several would yet be called alike, the names of
@@ -84,7 +86,13 @@ def case_name(path: Path, root: Path | None = None) -> str:
     That is a folder's name, or a file's without suffix; img.nrrd is called as its folder.
     """
     whole, above = _place(path, root or path)
-    name = whole.name if whole.is_dir() else whole.stem if is_zip(whole) else image_stem(whole.name)
+    name = (
+        whole.name
+        if os.path.isdir(whole)
+        else whole.stem
+        if is_zip(whole)
+        else image_stem(whole.name)
+    )
     return "_".join((*whole.parent.relative_to(above).parts, name))
 
 
@@ -99,7 +107,7 @@ def _place(path: Path, root: Path) -> tuple[Path, Path]:
 
 def _matches(path: Path) -> list[tuple[Path, Path]]:
     """What a path or pattern stands for, each with the folder in which it was searched."""
-    if path.exists() or not any(letter in str(path) for letter in WILDCARDS):
+    if os.path.exists(path) or not any(letter in str(path) for letter in WILDCARDS):
         return [(path, path)]
     found = sorted(glob.glob(str(path), recursive=True))
     if not found:
@@ -109,25 +117,28 @@ def _matches(path: Path) -> list[tuple[Path, Path]]:
     return [(Path(name), root) for name in found]
 
 
-def _scans_below(path: Path, root: Path, own: Path | None) -> list[Input]:
+def _scans_below(path: Path, root: Path, own: Path | None, given: bool = True) -> list[Input]:
     """The scan that a path is, or those below it, and every folder there that holds none.
 
     They are called as they lie below `root`. What lies below `own`, that of outputs, is left out.
+    What was not `given` but found by searching is no scan where it is drawings, or DICOM of other
+    modalities.
     """
     if own is not None and Path(os.path.abspath(path)).is_relative_to(own):
         return []
     try:
+        if not given and path.name in DRAWINGS and os.path.isdir(path):
+            return [_input(path, root, fault=NO_CT)]
         kind = kind_of(path)
-        if kind is not None:
-            return [_input(path, root, kind)]
+        if kind is not None and (given or kind != "DICOM" or not is_without_ct(path)):
+            return [_input(path, root, kind, LONE_DICOM if is_lone_dicom(path) else "")]
         entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
     except OSError as error:
         return [
             _input(path, root, fault=f"cannot be read ({error.strerror}): check its permissions")
         ]
-    parts = [p for p in entries if p.is_dir() or is_image(p) or is_zip(p)]
-    parts = [p for p in parts if p.name != STRUCTURES]  # drawings are no scans
-    scans = [scan for part in parts for scan in _scans_below(part, root, own)]
+    parts = [p for p in entries if os.path.isdir(p) or is_image(p) or is_zip(p)]
+    scans = [scan for part in parts for scan in _scans_below(part, root, own, given=False)]
     if all(scan.fault == NO_CT for scan in scans):
         return [_input(path, root, fault=NO_CT)]
     return scans

@@ -133,6 +133,14 @@ def why_not(given: Input, formats: tuple[str, ...]) -> str | None:
     )
 
 
+def _files(given: Input) -> list[Path]:
+    """An input's files; none where they cannot be listed, of which hashing them will tell."""
+    try:
+        return given.files()
+    except OSError:
+        return []
+
+
 def check_places(inputs: list[Input], formats: tuple[str, ...], out: Path) -> None:
     """Raise OrganNetError where an output would replace an input, a drawing beside it, or another.
 
@@ -141,7 +149,7 @@ def check_places(inputs: list[Input], formats: tuple[str, ...], out: Path) -> No
     """
     writer: dict[str, Input] = {}
     inputs = [given for given in inputs if not given.fault]
-    theirs = {path.resolve() for given in inputs for path in given.files()}
+    theirs = {path.resolve() for given in inputs for path in _files(given)}
     drawings = {(given.path / STRUCTURES).resolve() for given in inputs}
     for given in inputs:
         if given.is_dicom and out.resolve().is_relative_to(given.path.resolve()):

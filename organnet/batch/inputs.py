@@ -4,6 +4,7 @@ A new kind is a row of KINDS. Nothing heavy is imported before an image is read.
 """
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from organnet.errors import OrganNetError
 from organnet.files import sha256
+from organnet.integrity import is_apart
 from organnet.layout import IMAGE, IMAGE_FORMATS
 
 if TYPE_CHECKING:
@@ -62,12 +64,12 @@ def _read_image(path: Path, _anonymise: bool) -> Scan:
 
 def is_zip(path: Path) -> bool:
     """Whether a path is called like an archive."""
-    return path.suffix.lower() == ZIP and not path.is_dir()
+    return path.suffix.lower() == ZIP and not os.path.isdir(path)
 
 
 def is_image(path: Path) -> bool:
     """Whether a path is called like an image file."""
-    return path.name.lower().endswith(tuple(IMAGE_FORMATS)) and not path.is_dir()
+    return path.name.lower().endswith(tuple(IMAGE_FORMATS)) and not os.path.isdir(path)
 
 
 def _is_dicom(path: Path) -> bool:
@@ -82,13 +84,40 @@ def _is_dicom(path: Path) -> bool:
     if not holds_one_study(path):
         return False
     # What lies beside a study's images is of that study; what lies beside its folder is not
-    return any(map(is_dicom, filter(Path.is_file, path.iterdir()))) or not any(
-        is_image(file) or is_zip(file) for file in path.rglob("*")
-    )
+    if any(map(is_dicom, filter(os.path.isfile, path.iterdir()))):
+        return True
+    try:
+        return not any(is_image(file) or is_zip(file) for file in _files_below(path))
+    except OSError:  # a closed folder below: looked for one by one, the others are found
+        return False
+
+
+def is_without_ct(path: Path) -> bool:
+    """Whether a folder of DICOM files holds other modalities alone."""
+    from organnet.dicom.studies import may_hold_ct
+
+    return os.path.isdir(path) and not may_hold_ct(path)
+
+
+def is_lone_dicom(path: Path) -> bool:
+    """Whether a file that is called like no image is one of a DICOM series; raises OSError."""
+    from organnet.dicom.header import is_dicom
+
+    return not is_image(path) and not is_zip(path) and is_dicom(path)
 
 
 def _files_below(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """Raises OSError where a folder there may not be read: what is missing would not be hashed."""
+    paths = (
+        Path(place) / name
+        for place, _, names in os.walk(folder, onerror=_refuse_folder)
+        for name in names
+    )
+    return [path for path in paths if os.path.isfile(path)]
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise error
 
 
 def _read_dicom(path: Path, anonymise: bool) -> Scan:
@@ -148,7 +177,7 @@ class Input:
         return KINDS[self.kind].is_dicom
 
     def files(self) -> list[Path]:
-        """The files that belong to it."""
+        """The files that belong to it; raises OSError where they cannot be listed."""
         return KINDS[self.kind].files(self.path)
 
     def read(self) -> Scan:
@@ -158,18 +187,28 @@ class Input:
     def sha256(self) -> str:
         """SHA-256 of its file, or of its files' SHA-256s in order of their names.
 
-        Raises OrganNetError where one is not there or cannot be read.
+        Raises OrganNetError where one is not there or cannot be read, and for an image whose values
+        lie in another file: they are not in this hash, so one scan would pass for another.
         """
         if self.fault:
             raise OrganNetError(f"{self.title} {self.fault}")
-        if not self.path.exists():
-            raise OrganNetError(f"{self.title} does not exist: check the path")
         try:
-            hashes = [sha256(path) for path in sorted(self.files())]
+            if not self.path.exists():
+                raise OrganNetError(f"{self.title} does not exist: check the path")
+            files = sorted(self.files())
+        except OSError as error:
+            place = (error.filename or self.path) if self.names_path else self.name
+            raise OrganNetError(
+                f"{place} cannot be read ({error.strerror}): check its permissions"
+            ) from error
+        try:
+            hashes = [sha256(path) for path in files]
         except OrganNetError:
             if self.names_path:
                 raise
             raise OrganNetError(f"{self.name} cannot be read: check its permissions") from None
+        if not self.is_dicom and any(map(is_apart, files)):
+            raise OrganNetError(f"{self.title} has its values in another file: save it as one file")
         if len(hashes) == 1:
             return hashes[0]
         return hashlib.sha256("".join(hashes).encode()).hexdigest()

@@ -10,7 +10,7 @@ from organnet.files import atomic_path
 MANIFEST = "manifest.csv"
 DONE_BEFORE = "done before"
 COLUMNS = (
-    *("input", "outputs", "status", "message", "seconds", "peak_memory_mb"),
+    *("input", "outputs", "status", "message", "warnings", "seconds", "peak_memory_mb"),
     *("organnet_version", "weights_sha256"),
 )
 
@@ -19,6 +19,7 @@ def write_manifest(out: Path, records: Iterable[Record], done_before: Collection
     """Write the table; `done_before` names the cases that an earlier run did.
 
     An input that is not to be named is told by its SHA-256. Lists are joined by semicolons.
+    Of warnings it has the number; report.html has their words.
     """
     with (
         atomic_path(out / MANIFEST) as temporary,
@@ -35,6 +36,7 @@ def write_manifest(out: Path, records: Iterable[Record], done_before: Collection
                     ";".join(record.outputs),
                     DONE_BEFORE if before else record.status,
                     record.message,
+                    len(record.warnings) if record.status == DONE else "",
                     "" if seconds is None else f"{seconds:.1f}",
                     "" if memory is None else memory,
                     record.how.organnet,

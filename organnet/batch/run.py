@@ -12,6 +12,7 @@ from organnet.batch.finding import find_inputs, numbered
 from organnet.batch.formats import check_places, choose_formats, why_not
 from organnet.batch.inputs import Input
 from organnet.batch.record import How
+from organnet.batch.report import REPORT
 from organnet.batch.worker import Answer, Segment, Worker
 from organnet.errors import OrganNetError, RunError
 from organnet.files import sha256
@@ -84,6 +85,10 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
             else:
                 for name in answer.outputs:
                     tqdm.write(str(out / name))
+                if answer.warnings:
+                    count, s = len(answer.warnings), "" if len(answer.warnings) == 1 else "s"
+                    told = f"{given.name}: {count} warning{s}, see {out / REPORT}"
+                    tqdm.write(told, file=sys.stderr)
         books.finish()
     return _told(failures, len(inputs))
 

@@ -148,18 +148,18 @@ def _answer(segment: Segment, given: Input, folder: Path) -> Answer:
     try:
         answer = segment(given, folder)
     except Exception as error:
-        answer = Answer(_said(error))
+        answer = Answer(_said(error, given.names_path))
     return replace(answer, peak_memory_mb=_peak_mb())
 
 
-def _said(error: Exception) -> str:
-    """An error in one line."""
+def _said(error: Exception, names_path: bool = True) -> str:
+    """An error in one line; where no path may be named, an unexpected one without its own words."""
     if isinstance(error, OrganNetError):
         return str(error)
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return "not enough memory for it: close other programs or use a larger computer"
-    message = one_line(str(error)) or "no message"
-    return f"unexpected {type(error).__name__} ({message}): {REPORT_IT}"
+    message = one_line(str(error)) if names_path else "its message may name a file"
+    return f"unexpected {type(error).__name__} ({message or 'no message'}): {REPORT_IT}"
 
 
 def _is_out_of_memory(error: Exception) -> bool:

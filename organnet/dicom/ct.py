@@ -26,7 +26,7 @@ def read_dicom_ct(
     """Read the CT series in a folder, or in a .zip of one, as int16 HU from -1024 to 32767.
 
     Of several series it is the one with `drawn_on`, UIDs of images or series that structures
-    refer to, else the one with the most images. Images are placed by their own positions alone. A
+    refer to, else as `choose_ct` says. Images are placed by their own positions alone. A
     tilted gantry, missing images and uneven distances are resampled, linearly, and named in
     `warnings`. With `anonymise` no message names a file or describes a series.
 

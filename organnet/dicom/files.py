@@ -12,6 +12,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
+from typing import NoReturn
 
 from organnet.dicom.header import HEAD, DicomFile, begins_like_dicom, is_dicom
 from organnet.errors import OrganNetError, one_line
@@ -33,10 +34,10 @@ def dicom_files(
 
     With them comes a warning of those that were meant as DICOM and do not begin like it. A .zip is
     unpacked to a temporary folder while the block runs. With `anonymise` messages number the files
-    and do not name them. Raises OrganNetError where the path is neither, cannot be read, or the
-    .zip is damaged, locked or too large.
+    and name nothing below the path. Raises OrganNetError where the path is neither, cannot be read,
+    or the .zip is damaged, locked or too large.
     """
-    with _found(path) as (files, lost):
+    with _found(path, anonymise) as (files, lost):
         if anonymise:
             numbered = enumerate(files, start=1)
             files = [DicomFile(file.path, f"{path}: file {n}") for n, file in numbered]
@@ -44,22 +45,28 @@ def dicom_files(
 
 
 @contextlib.contextmanager
-def _found(path: Path) -> Iterator[tuple[list[DicomFile], list[str]]]:
+def _found(path: Path, anonymise: bool) -> Iterator[tuple[list[DicomFile], list[str]]]:
     if path.is_dir():
-        yield _in_folder(path)
+        yield _in_folder(path, anonymise)
     elif not path.exists():
         raise OrganNetError(f"{path} does not exist: give the folder or .zip of one CT series")
     elif not zipfile.is_zipfile(path):
         raise OrganNetError(f"{path} is one file: give the folder or .zip of one CT series")
     else:
         with tempfile.TemporaryDirectory(prefix="organnet-") as folder:
-            yield _unpacked(path, Path(folder))
+            yield _unpacked(path, Path(folder), anonymise)
 
 
-def _in_folder(folder: Path) -> tuple[list[DicomFile], list[str]]:
+def _in_folder(folder: Path, anonymise: bool) -> tuple[list[DicomFile], list[str]]:
+    def refuse(error: OSError, path: Path | None = None) -> NoReturn:
+        place = f"{folder} or what lies in it" if anonymise else path or error.filename
+        raise OrganNetError(
+            f"{place} cannot be read ({error.strerror}): check its permissions"
+        ) from error
+
     found = []
     others = []
-    for place, folders, names in os.walk(folder, onerror=_refuse_folder):
+    for place, folders, names in os.walk(folder, onerror=refuse):
         folders.sort()
         for name in sorted(names):
             path = Path(place) / name
@@ -69,7 +76,7 @@ def _in_folder(folder: Path) -> tuple[list[DicomFile], list[str]]:
                 else:
                     others.append((path, path.is_file() and path.stat().st_size == 0))
             except OSError as error:
-                raise _no_access(path, error) from error
+                refuse(error, path)
     return found, _lost((one.path for one in found), others)
 
 
@@ -110,7 +117,7 @@ def _kind(name: str) -> str:
     return re.sub(r"[\d.]*\d", "#", name)
 
 
-def _unpacked(path: Path, folder: Path) -> tuple[list[DicomFile], list[str]]:
+def _unpacked(path: Path, folder: Path, anonymise: bool) -> tuple[list[DicomFile], list[str]]:
     """Unpack under names of our own: a member's name decides nothing but what a message says."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -136,10 +143,10 @@ def _unpacked(path: Path, folder: Path) -> tuple[list[DicomFile], list[str]]:
             )
             return [_unpack(archive, m, folder / f"{n}.dcm") for n, m in enumerate(members)], lost
     except _ZIP_ERRORS as error:
-        raise _damaged(path, error) from error
+        raise _damaged(path, error, anonymise) from error
     except OSError as error:
         if error.errno == errno.EINVAL:  # it names a place before its own beginning
-            raise _damaged(path, error) from error
+            raise _damaged(path, error, anonymise) from error
         raise OrganNetError(
             f"{path} cannot be unpacked to {folder.parent} ({error.strerror}): "
             "free space there, or unpack it yourself and give the folder"
@@ -158,16 +165,8 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Di
     return DicomFile(path, f"{archive.filename}: {one_line(member.filename)}")
 
 
-def _damaged(path: Path, error: Exception) -> OrganNetError:
+def _damaged(path: Path, error: Exception, anonymise: bool) -> OrganNetError:
+    why = type(error).__name__ if anonymise else one_line(str(error))  # it may name a member
     return OrganNetError(
-        f"{path} cannot be unpacked ({one_line(str(error))}): "
-        "unpack it yourself and give the folder"
+        f"{path} cannot be unpacked ({why}): unpack it yourself and give the folder"
     )
-
-
-def _refuse_folder(error: OSError) -> None:
-    raise _no_access(Path(error.filename), error) from error
-
-
-def _no_access(path: Path, error: OSError) -> OrganNetError:
-    return OrganNetError(f"{path} cannot be read ({error.strerror}): check its permissions")

@@ -119,7 +119,8 @@ def _read(file: DicomFile, **options: object) -> Dataset:
 
 def unreadable(file: DicomFile, error: BaseException | str) -> OrganNetError:
     """The error for a DICOM file that is damaged; `error` says how."""
-    reason = one_line(str(error)) or type(error).__name__
+    says = error.strerror if isinstance(error, OSError) else None  # the rest of it is a path
+    reason = one_line(says or str(error)) or type(error).__name__
     return OrganNetError(
         f"{file.name} is truncated or damaged ({reason}): copy or export the series again"
     )

@@ -13,17 +13,19 @@ from pydicom.uid import (
 )
 from tqdm import tqdm
 
-from organnet.datasets.case import shortened
-from organnet.dicom.header import DicomFile, read_header, text, unreadable
+from organnet.dicom.header import DicomFile, numbers, read_header, text, unreadable
 from organnet.errors import OrganNetError
 
 _TAGS = (
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType"),
     *("PatientID", "PatientName", "PatientBirthDate"),
     *("SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "FrameOfReferenceUID"),
+    *("ImagePositionPatient", "ImageOrientationPatient"),
 )
 _PATIENT = ("PatientID", "PatientName", "PatientBirthDate")
 """What tells patients apart: exports leave one or another of them empty, mostly the ID."""
+_DRAWN_ON = "the CT that was drawn on is taken"
+_FIRST = "an original CT is taken before a derived one, then an axial one, then the most images"
 _CT = "CT"
 _ENHANCED = "enhanced CT"
 _ENHANCED_CLASSES = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
@@ -66,11 +68,15 @@ def choose_ct(
     drawn_on: frozenset[str] = frozenset(),
     anonymise: bool = False,
 ) -> CTSeries:
-    """The CT series with most images of these UIDs; without any, the one with the most images.
+    """The CT series with most images of these UIDs; without any, the most original one.
 
-    `drawn_on` are UIDs of images or series that structures refer to. Where two series have as
-    many images the smaller UID decides. Localizers, reports and other modalities are left aside.
-    With `anonymise` series are told by their numbers alone: a description is free text.
+    `drawn_on` are UIDs of images or series that structures refer to. Else an original series comes
+    before a derived one, as reformats are, an axial one before others, and then the one with the
+    most images; last those whose images all lie at one place, as they do while contrast is
+    awaited. Where two are alike the smaller UID decides. Localizers, reports and other modalities
+    are left aside. With `anonymise` series are told by their numbers alone: a description is free
+    text.
+
     Raises OrganNetError where there is no CT series or only an enhanced (multi-frame) one, where
     a file is damaged, and where CT series or the images of one are of more than one patient or
     frame of reference.
@@ -85,7 +91,7 @@ def choose_ct(
     if not candidates:
         raise _no_ct(series, path)
     meant = {key: sum(o.is_one_of(drawn_on) for o in found) for key, found in candidates.items()}
-    chosen = min(candidates, key=lambda key: (-meant[key], -len(candidates[key]), key))
+    chosen = min(candidates, key=lambda key: (-meant[key], *_rank(candidates[key]), key))
     instances = candidates[chosen]
     name = _series_name(instances)
     _refuse_mixed(instances, name, path)
@@ -94,8 +100,8 @@ def choose_ct(
     warnings = ()
     if others:
         warnings = (
-            f"took {_described(instances)}, left aside {shortened(others)}: the CT "
-            f"{'that was drawn on' if meant[chosen] else 'with the most images'} is taken",
+            f"took {_described(instances)}, left aside {', '.join(others)}: "
+            f"{_DRAWN_ON if meant[chosen] else _FIRST}",
         )
     return CTSeries(name, tuple(one.file for one in instances), warnings)
 
@@ -118,9 +124,32 @@ def _kind(header: Dataset) -> str:
         return _ENHANCED
     if storage != CTImageStorage:
         return "CT that is no slices"
+    return "CT localizer" if "LOCALIZER" in _image_type(header) else _CT
+
+
+def _image_type(header: Dataset) -> list[str]:
     image_type = header.get("ImageType")
-    words = [image_type] if isinstance(image_type, str) else list(image_type or ())
-    return "CT localizer" if "LOCALIZER" in words else _CT
+    return [image_type] if isinstance(image_type, str) else list(image_type or ())
+
+
+def _rank(instances: list[_Instance]) -> tuple[bool, bool, bool, int]:
+    """What makes a series of slices the less likely to be the CT that is meant; least is best."""
+    places = {text(one.header, "ImagePositionPatient") for one in instances}
+    return len(places) == 1, _is_derived(instances), not _is_axial(instances), -len(instances)
+
+
+def _is_derived(instances: list[_Instance]) -> bool:
+    return "DERIVED" in _image_type(instances[0].header)
+
+
+def _is_axial(instances: list[_Instance]) -> bool:
+    """Whether the normal of its images runs to the head, more than to the side or the back."""
+    first = instances[0]
+    try:
+        x, y, z, u, v, w = numbers(first.header, "ImageOrientationPatient", 6, first.file)
+    except OrganNetError:  # reading it would say so
+        return False
+    return bool(abs(x * v - y * u) > max(abs(y * w - z * v), abs(z * u - x * w)))
 
 
 def _refuse_mixed(instances: list[_Instance], name: str, path: Path) -> None:
@@ -159,7 +188,15 @@ def _series_name(instances: list[_Instance]) -> str:
 def _described(instances: list[_Instance]) -> str:
     count = len(instances)
     files = "1 file" if count == 1 else f"{count} files"
-    return f"series {_series_name(instances)}: {instances[0].kind}, {files}"
+    odd = "".join(
+        f"{word}, "
+        for word, holds in (
+            ("derived", _is_derived(instances)),
+            ("not axial", not _is_axial(instances)),
+        )
+        if holds and instances[0].kind == _CT
+    )
+    return f"series {_series_name(instances)}: {instances[0].kind}, {odd}{files}"
 
 
 def _no_ct(series: dict[tuple[str, str], list[_Instance]], path: Path) -> OrganNetError:

@@ -1,10 +1,14 @@
-"""Whether a folder is one patient's study or holds several: what a batch must know beforehand."""
+"""Whether a folder is one study or holds several, and a CT: what a batch must know beforehand."""
 
 import os
 from pathlib import Path
 
+from pydicom.uid import MediaStorageDirectoryStorage
+
 from organnet.dicom.header import DicomFile, is_dicom, read_header, text
 from organnet.errors import OrganNetError
+
+_CT, _UNKNOWN = "CT", "unknown"
 
 
 def holds_one_study(folder: Path) -> bool:
@@ -22,6 +26,27 @@ def holds_one_study(folder: Path) -> bool:
             if len(studies) > 1:
                 return False
     return len(studies) == 1
+
+
+def may_hold_ct(folder: Path) -> bool:
+    """Whether one of the DICOM files below a folder is a CT's, or cannot be read to say no."""
+    return any(
+        _modality(Path(place) / name) in (_CT, _UNKNOWN)
+        for place, _, names in os.walk(folder)
+        for name in sorted(names)
+    )
+
+
+def _modality(path: Path) -> str:
+    """A DICOM file's modality; empty where it is no such file."""
+    try:
+        if not is_dicom(path):
+            return ""
+        header = read_header(DicomFile(path, str(path)), ("Modality",))
+    except (OSError, OrganNetError):
+        return _UNKNOWN
+    media = text(header.file_meta, "MediaStorageSOPClassUID")
+    return "" if media == MediaStorageDirectoryStorage else text(header, "Modality") or _UNKNOWN
 
 
 def _study(path: Path) -> str:

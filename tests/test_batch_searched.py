@@ -1,0 +1,83 @@
+"""What searching a folder passes over and names, and what fails where the user gives it."""
+
+from pathlib import Path
+
+import pytest
+from batch_parts import write_tiny
+from dicom_parts import ct_series, head_hu, write_images
+from pydicom.uid import EnhancedCTImageStorage, MRImageStorage
+
+from organnet.batch.finding import find_inputs
+
+MR = {"Modality": "MR", "SOPClassUID": MRImageStorage}
+ENHANCED = {"SOPClassUID": EnhancedCTImageStorage}
+
+
+def write_study(folder: Path, number: int, **elements: object) -> Path:
+    images = ct_series(head_hu((3, 6, 7), seed=number), seed=number)
+    for image in images:
+        image.StudyInstanceUID = f"1.2.{number}"
+        for keyword, value in elements.items():
+            setattr(image, keyword, value)
+    write_images(images, folder)
+    return folder
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Path:
+    """A CT study, and an MR study of two series."""
+    patient = tmp_path / "patient"
+    write_study(patient / "CT", 1)
+    write_study(patient / "MR" / "T1", 2, **MR)
+    write_study(patient / "MR" / "T2", 2, **MR)
+    return patient
+
+
+def names(*given: Path) -> list[str]:
+    return [scan.name for scan in find_inputs(list(given)).inputs]
+
+
+def test_a_study_without_a_ct_is_passed_over_where_it_was_found(patient: Path) -> None:
+    found = find_inputs([patient])
+    assert [(scan.name, scan.fault) for scan in found.inputs] == [("CT", "")]
+    assert found.passed_over == [patient / "MR"]
+
+
+def test_a_study_without_a_ct_is_tried_where_it_was_given(patient: Path) -> None:
+    """Reading it says what it holds instead."""
+    assert names(patient / "MR") == ["MR"]
+    assert names(patient / "*") == ["CT", "MR"]
+
+
+def test_what_lies_beside_images_that_are_no_ct_is_found(patient: Path) -> None:
+    write_tiny(patient / "MR" / "T1" / "planning.nrrd")
+    found = find_inputs([patient])
+    assert [scan.name for scan in found.inputs] == ["CT", "planning"]
+    assert found.passed_over == [patient / "MR" / "T2"]
+
+
+def test_one_file_of_a_series_is_answered_with_its_folder(patient: Path) -> None:
+    image = sorted((patient / "CT").iterdir())[0]
+    for given in (image, patient / "CT" / "IM*"):
+        found = find_inputs([given]).inputs
+        assert {scan.fault for scan in found} == {
+            "is one DICOM file: give the folder of its series"
+        }
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("drawings", ["structures", "segmentations", "labelsTr", "labelsTs"])
+def test_drawings_are_passed_over_where_they_were_found(drawings: str, tmp_path: Path) -> None:
+    """As TotalSegmentator and nnU-Net keep them beside their CTs; a person may still give one."""
+    write_tiny(tmp_path / "s0001" / "ct.nii.gz")
+    write_tiny(tmp_path / "s0001" / drawings / "brain.nii.gz")
+    found = find_inputs([tmp_path])
+    assert [(scan.name, scan.fault) for scan in found.inputs] == [("ct", "")]
+    assert found.passed_over == [tmp_path / "s0001" / drawings]
+    assert names(tmp_path / "s0001" / drawings) == ["brain"]
+
+
+@pytest.mark.parametrize("elements", [ENHANCED, {"Modality": ""}])
+def test_what_may_be_a_ct_is_never_passed_over(elements: dict, patient: Path) -> None:
+    write_study(patient / "other", 3, **elements)
+    assert names(patient) == ["CT", "other"]
