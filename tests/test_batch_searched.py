@@ -52,7 +52,7 @@ def test_a_study_without_a_ct_is_tried_where_it_was_given(patient: Path) -> None
 def test_what_lies_beside_images_that_are_no_ct_is_found(patient: Path) -> None:
     write_tiny(patient / "MR" / "T1" / "planning.nrrd")
     found = find_inputs([patient])
-    assert [scan.name for scan in found.inputs] == ["CT", "planning"]
+    assert [scan.name for scan in found.inputs] == ["CT", "MR_T1_planning"]
     assert found.passed_over == [patient / "MR" / "T2"]
 
 
@@ -72,7 +72,7 @@ def test_drawings_are_passed_over_where_they_were_found(drawings: str, tmp_path:
     write_tiny(tmp_path / "s0001" / "ct.nii.gz")
     write_tiny(tmp_path / "s0001" / drawings / "brain.nii.gz")
     found = find_inputs([tmp_path])
-    assert [(scan.name, scan.fault) for scan in found.inputs] == [("ct", "")]
+    assert [(scan.name, scan.fault) for scan in found.inputs] == [("s0001_ct", "")]
     assert found.passed_over == [tmp_path / "s0001" / drawings]
     assert names(tmp_path / "s0001" / drawings) == ["brain"]
 
