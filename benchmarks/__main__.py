@@ -19,8 +19,12 @@ ONLY_WHERE_NAMED = ("reproduce",)
 
 
 def main() -> int:
-    """Run each; one whose data, package or GPU is missing is left out, and the rest go on."""
-    names, options, document = arguments()
+    """Run each; one whose data, package or GPU is missing is left out, and the rest go on.
+
+    The exit code is 1 where one that was named is left out.
+    """
+    names, options, document, chosen = arguments()
+    left_out = 0
     for name in names:
         print(f"{name} ...", flush=True)
         try:
@@ -28,17 +32,19 @@ def main() -> int:
             tables = benchmark.run(options)
         except OrganNetError as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
+            left_out += 1
         except ModuleNotFoundError as error:
             print(f"{name} is left out: pip install '.[bench]' ({error})", file=sys.stderr)
+            left_out += 1
         else:
             text = "\n\n".join([machine(), *(table.markdown() for table in tables)])
             put_section(document, benchmark.TITLE, text)
             print(text, flush=True)
-    return 0
+    return 1 if chosen and left_out else 0
 
 
-def arguments() -> tuple[list[str], Options, Path]:
-    """Names, options and the document from the command line."""
+def arguments() -> tuple[list[str], Options, Path, bool]:
+    """Names, options and the document from the command line, and whether it names any."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--document", type=Path, default=REPOSITORY / "docs/performance.md")
@@ -48,8 +54,9 @@ def arguments() -> tuple[list[str], Options, Path]:
     names, document = given.pop("names"), given.pop("document")
     if unknown := set(names) - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}: choose of {', '.join(NAMES)}")
+    chosen = bool(names)
     names = names or [name for name in NAMES if name not in ONLY_WHERE_NAMED]
-    return names, Options(**given), document
+    return names, Options(**given), document, chosen
 
 
 if __name__ == "__main__":

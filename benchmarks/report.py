@@ -96,7 +96,8 @@ def _version(name: str) -> str:
 
 
 def _commit() -> str:
-    """The commit, with a plus where files that are tracked differ from it."""
-    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty=+", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
+    """The commit, with a plus where the code that is measured differs from it."""
+    git = ["git", "-C", str(REPOSITORY)]
+    done = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "organnet", "benchmarks"])
+    return f"{done.stdout.strip()}{'+' * changed.returncode}" if done.stdout else "unknown"

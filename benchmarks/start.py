@@ -15,7 +15,7 @@ COMMANDS = {
     "`import organnet`": (["-c", "import organnet"], 0.3),
     "`organnet --help`": (["-m", "organnet.cli", "--help"], 0.6),
 }
-LOADED = "import sys, organnet.cli as _; print(*[getattr(m, '__cached__', None) or getattr(m, '__file__', None) for m in list(sys.modules.values())], sep='\\n')"  # noqa: E501
+LOADED = "import contextlib, io, sys; from organnet.cli import app\nwith contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): app(['--help'])\nprint(*[getattr(m, '__cached__', None) or getattr(m, '__file__', None) for m in list(sys.modules.values())], sep='\\n')"  # noqa: E501
 
 
 def run(options: Options) -> list[Table]:

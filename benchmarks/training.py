@@ -16,7 +16,7 @@ from organnet.training import batches, start_state, train_step
 from organnet.weights import fast_precision, pick_device
 
 TITLE = "Training on real data"
-PROFILE, CASES, STEPS = "hours", 12, 20
+PROFILE, CASES, STEPS = "hours", 12, 100
 WORKERS = (0, 2)
 SHARE = 0.95
 
