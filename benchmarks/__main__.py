@@ -23,9 +23,9 @@ def main() -> int:
 
     The exit code is 1 where one that was named is left out.
     """
-    names, options, document, chosen = arguments()
+    named, options, document = arguments()
     left_out = 0
-    for name in names:
+    for name in named or [name for name in NAMES if name not in ONLY_WHERE_NAMED]:
         print(f"{name} ...", flush=True)
         try:
             benchmark = importlib.import_module(f"benchmarks.{name}")
@@ -40,11 +40,11 @@ def main() -> int:
             text = "\n\n".join([machine(), *(table.markdown() for table in tables)])
             put_section(document, benchmark.TITLE, text)
             print(text, flush=True)
-    return 1 if chosen and left_out else 0
+    return 1 if named and left_out else 0
 
 
-def arguments() -> tuple[list[str], Options, Path, bool]:
-    """Names, options and the document from the command line, and whether it names any."""
+def arguments() -> tuple[list[str], Options, Path]:
+    """Names, options and the document from the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--document", type=Path, default=REPOSITORY / "docs/performance.md")
@@ -54,9 +54,7 @@ def arguments() -> tuple[list[str], Options, Path, bool]:
     names, document = given.pop("names"), given.pop("document")
     if unknown := set(names) - set(NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}: choose of {', '.join(NAMES)}")
-    chosen = bool(names)
-    names = names or [name for name in NAMES if name not in ONLY_WHERE_NAMED]
-    return names, Options(**given), document, chosen
+    return names, Options(**given), document
 
 
 if __name__ == "__main__":

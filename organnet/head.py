@@ -4,9 +4,8 @@ import numpy as np
 from jaxtyping import Int16
 from scipy import ndimage
 
+from organnet.boxes import Box
 from organnet.volume import Volume
-
-Box = tuple[slice, slice, slice]
 
 TISSUE_HU = -300  # between lung or couch foam and fat
 COARSE_MM = 4.0

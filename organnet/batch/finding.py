@@ -86,13 +86,11 @@ def case_name(path: Path, root: Path | None = None) -> str:
     That is a folder's name, or a file's without suffix; img.nrrd is called as its folder.
     """
     whole, above = _place(path, root or path)
-    name = (
-        whole.name
-        if os.path.isdir(whole)
-        else whole.stem
-        if is_zip(whole)
-        else image_stem(whole.name)
-    )
+    name = whole.name
+    if is_zip(whole):
+        name = whole.stem
+    elif not os.path.isdir(whole):
+        name = image_stem(name)
     return "_".join((*whole.parent.relative_to(above).parts, name))
 
 

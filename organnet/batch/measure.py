@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
-from scipy import ndimage
 
-from organnet.organs import CLASSES, ORGANS
+from organnet.boxes import organ_boxes
+from organnet.organs import ORGANS
 from organnet.volume import Volume, to_lps
 
 PAROTIDS = ("Parotid_L", "Parotid_R")
@@ -36,7 +36,7 @@ def measure(labels: Volume) -> dict[str, Measured]:
     """
     labels = to_lps(labels)
     measured = {}
-    for organ, box in zip(ORGANS, _boxes(labels), strict=True):
+    for organ, box in zip(ORGANS, organ_boxes(labels.array), strict=True):
         if box is None:
             continue
         inside = np.nonzero(labels.array[box] == organ.label)
@@ -69,9 +69,3 @@ def offset_mm(measured: dict[str, Measured], name: str) -> Float64[np.ndarray, "
     return measured[name].centre_mm - np.mean(
         [measured[organ].centre_mm for organ in origin], axis=0
     )
-
-
-def _boxes(labels: Volume) -> list[tuple[slice, slice, slice] | None]:
-    """The box around each organ, in the organs' order."""
-    array = np.where(labels.array < CLASSES, labels.array, 0)  # 255 is no organ
-    return ndimage.find_objects(array, max_label=CLASSES - 1)
