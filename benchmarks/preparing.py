@@ -55,7 +55,7 @@ def run(options: Options) -> list[Table]:
 def against_pandas(folders: list[Path], repeats: int) -> list[tuple]:
     """Reading the CSV; and, once prepared, reading what was kept against the CSV again."""
     data = f"OpenKBP, {len(folders)} patients"
-    limit, _ = reading(files_read(folders))  # which also puts them into memory
+    reading(files_read(folders))  # puts them into memory
     theirs = here(lambda: [read_by_pandas(folder) for folder in folders])
     ours = here(lambda: [openkbp.read_case(folder) for folder in folders])
     first = in_turn({"ours": ours, "theirs": theirs}, repeats)
