@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from scipy import ndimage
 from torch import Tensor
 
+from organnet.boxes import Box
 from organnet.errors import OrganNetError
 from organnet.grids import grid_size, resize
 from organnet.head import head_box
@@ -19,6 +20,8 @@ from organnet.windows import window_probabilities
 
 STRAY_SHARE = 0.1
 """Of an organ's largest piece; chosen on held-out training patients."""
+STRAY_MM = 50.0
+"""From an organ's largest piece. No gap in a CT is so wide that a jaw in two would lose a half."""
 ROUNDING = 1e-4
 """More than what float32 can lose of a probability when it is interpolated."""
 
@@ -58,7 +61,7 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
 
     labels = np.zeros(lps.shape, np.uint8)
     labels[box] = label_map(probabilities, cropped.shape)
-    drop_stray_pieces(labels[box])
+    drop_stray_pieces(labels[box], lps.spacing_mm)
     entropy = None
     if deep:
         values = np.zeros(lps.shape, np.float32)
@@ -104,10 +107,13 @@ def label_map(
     return labels
 
 
-def drop_stray_pieces(labels: UInt8[np.ndarray, "z y x"]) -> None:
-    """Turn connected pieces (26 neighbours) under STRAY_SHARE of an organ's largest to background.
+def drop_stray_pieces(
+    labels: UInt8[np.ndarray, "z y x"], spacing_mm: tuple[float, float, float]
+) -> None:
+    """Turn an organ's connected pieces (26 neighbours) that are no part of it to background.
 
-    Not all but the largest: where the CT has a gap, one jaw is two pieces.
+    Those are pieces under STRAY_SHARE of its largest, or with more than STRAY_MM between their
+    boxes. Not all but the largest: where the CT has a gap, one jaw is two pieces.
     """
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
@@ -115,9 +121,20 @@ def drop_stray_pieces(labels: UInt8[np.ndarray, "z y x"]) -> None:
         part = labels[box]
         pieces, _ = ndimage.label(part == label, np.ones((3, 3, 3)))
         voxels = np.bincount(pieces.ravel())
-        stray = voxels < STRAY_SHARE * voxels[1:].max()
+        voxels[0] = 0
+        stray = voxels < STRAY_SHARE * voxels.max()
         stray[0] = False
+        places = ndimage.find_objects(pieces)
+        largest = places[voxels.argmax() - 1]
+        for n in np.flatnonzero(~stray[1:]):
+            stray[n + 1] = _between_mm(places[n], largest, spacing_mm) > STRAY_MM
         part[stray[pieces]] = 0
+
+
+def _between_mm(a: Box, b: Box, spacing_mm: tuple[float, float, float]) -> float:
+    """From one box to the other; 0 where they touch or overlap."""
+    apart = [max(p.start - q.stop, q.start - p.stop, 0) for p, q in zip(a, b, strict=True)]
+    return float(np.linalg.norm(np.multiply(apart, spacing_mm)))
 
 
 def entropy_nats(probabilities: Float[Tensor, "10 z y x"]) -> Float[np.ndarray, "z y x"]:

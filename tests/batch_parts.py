@@ -157,23 +157,31 @@ def run_command(load: str, formats: tuple[str, ...], scans: Path) -> list[str]:
     return [sys.executable, "-c", RUN, str(tests), load, ",".join(formats), str(scans)]
 
 
-def check_kills(command: list[str], folder: Path, kills: int) -> None:
-    """Killed so many times at any moment, a batch ends with the bytes of an undisturbed one."""
+def check_kills(
+    command: list[str], folder: Path, kills: int, changes: int = 12, code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """Killed so many times at any moment, a batch ends with the bytes of an undisturbed one.
+
+    Each kill comes after fewer than so many changes in the output folder. Returns the undisturbed
+    run, which ends, as the last one does, with this code.
+    """
     undisturbed, out = folder / "undisturbed", folder / "out"
-    subprocess.run([*command, str(undisturbed)], check=True, capture_output=True)
+    quiet = subprocess.run([*command, str(undisturbed)], capture_output=True, text=True)
+    assert quiet.returncode == code, quiet.stderr
     chance = random.Random(0)
     while kills:
-        if _killed_after([*command, str(out)], out, chance.randrange(1, 12)):
+        if _killed_after([*command, str(out)], out, chance.randrange(1, changes)):
             kills -= 1
             for path in (*out.glob("*.nrrd"), *out.glob("*.dcm")):  # at any time, what is there
                 assert path.read_bytes() == (undisturbed / path.name).read_bytes()  # is whole
         else:
             shutil.rmtree(out)
-    subprocess.run([*command, str(out)], check=True, capture_output=True)
+    assert subprocess.run([*command, str(out)], capture_output=True).returncode == code
     assert contents(out) == contents(undisturbed)
     assert not (out / UNFINISHED).exists()
     assert manifest(out) == manifest(undisturbed)
     assert not list(out.rglob(".*"))
+    return quiet
 
 
 def _killed_after(command: list[str], out: Path, changes: int) -> bool:
@@ -186,6 +194,7 @@ def _killed_after(command: list[str], out: Path, changes: int) -> bool:
         now = {os.path.join(folder, name) for folder, _, names in os.walk(out) for name in names}
         changes -= now != seen
         seen = now
+        time.sleep(0.001)  # or looking takes the processor from what is looked at
     process.kill()
     errors = process.communicate()[1]
     assert "Error" not in errors, errors

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from batch_parts import write_tiny
+from dicom_parts import ct_series, head_hu, write_images
 
 from organnet.batch.finding import Found, find_inputs, numbered
 from organnet.batch.formats import (
@@ -213,6 +214,19 @@ def test_an_image_in_one_file_is_not_taken_for_two(
     path = tmp_path / f"a{suffix}"
     path.write_text(header)
     assert len(Input("a", path).sha256()) == 64
+
+
+def test_what_a_mac_hides_in_a_study_does_not_change_it(tmp_path: Path) -> None:
+    """As .DS_Store and ._IM0001 do, which come when a folder is looked at, or copied to a disk."""
+    images = ct_series(head_hu((3, 6, 7)))
+    write_images(images, tmp_path / "study")
+    given = Input("study", tmp_path / "study", "DICOM")
+    before = given.sha256()
+    (tmp_path / "study" / ".DS_Store").write_bytes(b"Bud1")
+    (tmp_path / "study" / "._IM0000").write_bytes(b"\0\5\x16\7")
+    assert given.sha256() == before
+    write_images(images[:1], tmp_path / "other")[0].rename(tmp_path / "study" / ".IM0000")
+    assert given.sha256() != before, "a hidden image is read, so it counts"
 
 
 def test_anonymous_cases_are_numbered(root: Path) -> None:

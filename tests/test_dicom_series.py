@@ -113,6 +113,7 @@ def test_a_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "no", "does not exist")
     path = write_images(ct_series(HU), tmp_path / "a")[0]
     refused(path, "is one file: give the folder or .zip")
+    refused(path.rename(path.with_suffix(".zip")), "is damaged, or no .zip")
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "no DICOM images")
 

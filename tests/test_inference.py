@@ -93,11 +93,25 @@ def test_stray_pieces_go_and_both_halves_of_an_organ_stay() -> None:
     labels[5, 9, 8:10] = 3  # 2 voxels, less than a tenth
     labels[0, 9, 8:11] = 3  # 3 voxels, more than a tenth
     labels[0, 11, 11] = 8  # an organ's only piece, however small
-    drop_stray_pieces(labels)
+    drop_stray_pieces(labels, (1.0, 1.0, 1.0))
     assert (labels == 3).sum() == 28 + 3
     assert not labels[5].any()
     assert labels[0, 9, 8:11].all()
     assert labels[0, 11, 11] == 8
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "kept"), [((5.0, 4.0, 2.0), True), ((5.1, 4.0, 2.0), False)]
+)
+def test_a_piece_far_off_goes_however_large(spacing_mm, kept: bool) -> None:
+    """With 10 sections between the two boxes, though 14 between some of their voxels."""
+    labels = np.zeros((20, 6, 6), np.uint8)
+    labels[:4] = 6
+    labels[4:6, 1:3, 1:3] = 6  # of one piece with the block
+    labels[16:, :3, :5] = 6
+    drop_stray_pieces(labels, spacing_mm)
+    assert labels[16:].any() == kept
+    assert labels[:6].any()
 
 
 def test_labels_are_interpolated_between_probabilities() -> None:

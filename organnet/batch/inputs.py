@@ -116,6 +116,13 @@ def _files_below(folder: Path) -> list[Path]:
     return [path for path in paths if os.path.isfile(path)]
 
 
+def _dicom_files_below(folder: Path) -> list[Path]:
+    """All but what a Mac hides beside other files, as soon as a folder is looked at."""
+    from organnet.dicom.header import is_dicom
+
+    return [path for path in _files_below(folder) if path.name[0] != "." or is_dicom(path)]
+
+
 def _refuse_folder(error: OSError) -> None:
     raise error
 
@@ -135,7 +142,7 @@ KINDS = {
     ),
     "DICOM": Kind(  # a series, perhaps with others beside it
         claims=_is_dicom,
-        files=lambda path: [path] if is_zip(path) else _files_below(path),
+        files=lambda path: [path] if is_zip(path) else _dicom_files_below(path),
         read=_read_dicom,
         is_dicom=True,
     ),

@@ -1,7 +1,9 @@
 """A DICOM CT series as a volume in HU on an even grid with perpendicular axes."""
 
+import contextlib
 import functools
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +42,24 @@ def read_dicom_ct(
             read_slice(file)
             for file in tqdm(series.files, unit="header", disable=None, leave=False)
         ]
-        stack, odd = stack_slices(slices, series.name, read_hu)
-        planes, uneven = even_planes(stack.heights_mm, series.name)
-        ct = _resampled(stack, planes, series.name)
+        with _named(path):
+            stack, odd = stack_slices(slices, series.name, read_hu)
+            planes, uneven = even_planes(stack.heights_mm, series.name)
+            ct = _resampled(stack, planes, series.name)
     refuse_what_is_no_ct(ct.array, path)
     images = tuple(one.image for one in stack.slices)
     return DicomCT(ct, images, (*series.warnings, *lost, *odd, *uneven))
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error that is a series' own, and names none of its files, names where it lies."""
+    try:
+        yield
+    except OrganNetError as error:
+        if str(path) in str(error):
+            raise
+        raise OrganNetError(f"{path}: {error}") from error
 
 
 def _resampled(stack: Stack, planes: Planes, series: str) -> Volume:
