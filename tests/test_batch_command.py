@@ -97,6 +97,8 @@ def test_stopped_by_its_user_it_goes_on_where_it_was(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Begun in the background, as by `make test &`, a process is deaf to Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while process.poll() is None and not (out / "image0.nrrd").exists():
         time.sleep(0.01)
