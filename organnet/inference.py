@@ -22,6 +22,8 @@ STRAY_SHARE = 0.1
 """Of an organ's largest piece; chosen on held-out training patients."""
 STRAY_MM = 50.0
 """From an organ's largest piece. No gap in a CT is so wide that a jaw in two would lose a half."""
+SMALLEST_ML = 0.1
+"""Of all of an organ: a third of the smallest drawing of any (organnet.batch.expected)."""
 ROUNDING = 1e-4
 """More than what float32 can lose of a probability when it is interpolated."""
 
@@ -113,8 +115,10 @@ def drop_stray_pieces(
     """Turn an organ's connected pieces (26 neighbours) that are no part of it to background.
 
     Those are pieces under STRAY_SHARE of its largest, or with more than STRAY_MM between their
-    boxes. Not all but the largest: where the CT has a gap, one jaw is two pieces.
+    boxes; and all of it, where what is left is less than SMALLEST_ML. Not all but the largest:
+    where the CT has a gap, one jaw is two pieces.
     """
+    smallest = SMALLEST_ML * 1000 / np.prod(spacing_mm)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
@@ -128,6 +132,8 @@ def drop_stray_pieces(
         largest = places[voxels.argmax() - 1]
         for n in np.flatnonzero(~stray[1:]):
             stray[n + 1] = _between_mm(places[n], largest, spacing_mm) > STRAY_MM
+        if voxels[~stray].sum() < smallest:
+            stray[1:] = True
         part[stray[pieces]] = 0
 
 

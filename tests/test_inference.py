@@ -92,12 +92,23 @@ def test_stray_pieces_go_and_both_halves_of_an_organ_stay() -> None:
     labels[4, 4, 4] = 3  # touches the block at a corner: 28 voxels
     labels[5, 9, 8:10] = 3  # 2 voxels, less than a tenth
     labels[0, 9, 8:11] = 3  # 3 voxels, more than a tenth
-    labels[0, 11, 11] = 8  # an organ's only piece, however small
-    drop_stray_pieces(labels, (1.0, 1.0, 1.0))
+    drop_stray_pieces(labels, (2.0, 2.0, 2.0))
     assert (labels == 3).sum() == 28 + 3
     assert not labels[5].any()
     assert labels[0, 9, 8:11].all()
-    assert labels[0, 11, 11] == 8
+
+
+@pytest.mark.parametrize("voxels", [13, 12])
+def test_an_organ_in_a_few_voxels_is_none(voxels: int) -> None:
+    """Of 0.008 ml each, in two pieces; what is dropped for its place does not count."""
+    labels = np.zeros((40, 4, 20), np.uint8)
+    labels[0, 0, :8] = 4
+    labels[0, 2, : voxels - 8] = 4
+    labels[-1, 0, :8] = 4  # 76 mm off
+    labels[1] = 5  # another organ, of which there is enough
+    drop_stray_pieces(labels, (2.0, 2.0, 2.0))
+    assert (labels == 4).sum() == (13 if voxels == 13 else 0)
+    assert (labels == 5).sum() == 80
 
 
 @pytest.mark.parametrize(
