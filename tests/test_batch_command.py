@@ -100,7 +100,7 @@ def test_stopped_by_its_user_it_goes_on_where_it_was(
         # Begun in the background, as by `make test &`, a process is deaf to Ctrl-C
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while process.poll() is None and not (out / "image0.nrrd").exists():
+    while process.poll() is None and not (out / "records" / "image0.json").exists():
         time.sleep(0.01)
     process.send_signal(stop)
     _, errors = process.communicate(timeout=120)
