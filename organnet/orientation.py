@@ -1,4 +1,4 @@
-"""Whether an image file says how the patient lies in it; what says nothing is read as LPS."""
+"""Whether an image file says, once, how the patient lies in it; where it does not, LPS is taken."""
 
 import gzip
 import itertools

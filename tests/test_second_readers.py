@@ -2,6 +2,7 @@
 
 import itertools
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,8 +42,6 @@ def _by_pynrrd(path: Path) -> Seen:
 
 def _by_hand(path: Path) -> Seen:
     """MetaImage's own description: a header of text; columns of the matrix are its rows' words."""
-    import zlib
-
     head, _, packed = path.read_bytes().partition(b"ElementDataFile = LOCAL\n")
     fields = dict(line.split(" = ") for line in head.decode().splitlines())
     sizes = [int(word) for word in fields["DimSize"].split()]

@@ -50,9 +50,9 @@ def _found(path: Path, anonymise: bool) -> Iterator[tuple[list[DicomFile], list[
         yield _in_folder(path, anonymise)
     elif not path.exists():
         raise OrganNetError(f"{path} does not exist: give the folder or .zip of one CT series")
-    elif not zipfile.is_zipfile(path) and path.suffix.lower() == ".zip":
-        raise OrganNetError(f"{path} is damaged, or no .zip: copy or download it again")
     elif not zipfile.is_zipfile(path):
+        if path.suffix.lower() == ".zip":
+            raise OrganNetError(f"{path} is damaged, or no .zip: copy or download it again")
         raise OrganNetError(f"{path} is one file: give the folder or .zip of one CT series")
     else:
         with tempfile.TemporaryDirectory(prefix="organnet-") as folder:
