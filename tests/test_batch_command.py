@@ -12,6 +12,7 @@ import pytest
 from batch_parts import BREAKING, check_kills, manifest, write_tiny
 from dicom_parts import ct_series, head_hu, write_images
 
+from organnet.batch.record import DONE, read_record
 from organnet.experiment import Run
 
 SHAPE = (8, 20, 22)
@@ -87,6 +88,11 @@ def test_killed_ten_times_it_ends_with_the_bytes_of_an_undisturbed_run(
     assert "Traceback" not in quiet.stderr
 
 
+def _is_done(out: Path, case: str) -> bool:
+    record = read_record(out, case)
+    return record is not None and record.status == DONE
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_by_its_user_it_goes_on_where_it_was(
     stop: signal.Signals, smoke_run: Run, twenty: Path, tmp_path: Path
@@ -100,7 +106,7 @@ def test_stopped_by_its_user_it_goes_on_where_it_was(
         # Begun in the background, as by `make test &`, a process is deaf to Ctrl-C
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while process.poll() is None and not (out / "records" / "image0.json").exists():
+    while process.poll() is None and not _is_done(out, "image0"):
         time.sleep(0.01)
     process.send_signal(stop)
     _, errors = process.communicate(timeout=120)

@@ -119,6 +119,38 @@ def test_files_that_cannot_be_moved_fail_their_case_alone_and_leave_all_as_it_wa
     assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 0
 
 
+@pytest.mark.parametrize(
+    ("again", "moves"), [(False, 1), (False, 2), (True, 1), (True, 2), (True, 3), (True, 4)]
+)
+def test_stopped_right_after_a_move_all_is_as_it_was(
+    again: bool,
+    moves: int,
+    scans: Path,
+    tmp_path: Path,
+    worker: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An output and a picture are moved; where there were some before, those first."""
+    if again:
+        run(scans, tmp_path, worker)
+    before = {name: data for name, data in contents(tmp_path).items() if "scan0" in name}
+    moved = []
+
+    def stopped(path: Path, target: Path) -> None:
+        move(path, target)
+        moved.append(target)
+        if len(moved) == moves:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("organnet.batch.books.move", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(scans, tmp_path, worker, how=replace(HOW, deep=True))
+    after = {name: data for name, data in contents(tmp_path).items() if "scan0" in name}
+    assert after == before
+    monkeypatch.undo()
+    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 0
+
+
 def test_the_only_scan_leaves_nothing_where_a_file_is_in_its_way(
     scans: Path, tmp_path: Path, worker: Worker
 ) -> None:

@@ -323,14 +323,19 @@ def _move(name: str, source: Path, target: Path, undo: contextlib.ExitStack | No
 
     Folders below `source` that it leaves empty go. Raises OrganNetError where it cannot be moved.
     """
+    if undo is not None:  # noted first: a stop may come between the move and its note
+        undo.callback(_move_back, name, source, target)
     move(source / name, target / name)
-    if undo is not None:
-        undo.callback(_move, name, target, source)
     for folder in (source / name).parents:
         if folder == source or not folder.is_relative_to(source):
             break
         with contextlib.suppress(OSError):
             folder.rmdir()
+
+
+def _move_back(name: str, source: Path, target: Path) -> None:
+    if not os.path.lexists(source / name):
+        _move(name, target, source)
 
 
 def _suffix(path: Path) -> str:
