@@ -19,6 +19,7 @@ from batch_runs import run, statuses
 
 from organnet.batch.books import STAGE
 from organnet.batch.finding import find_inputs
+from organnet.batch.record import FAILED, STOPPED, read_record, write_record
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
 from organnet.errors import OrganNetError
@@ -149,6 +150,20 @@ def test_stopped_right_after_a_move_all_is_as_it_was(
     assert after == before
     monkeypatch.undo()
     assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 0
+
+
+def test_what_a_killed_run_had_half_in_place_goes_with_its_record(
+    scans: Path, tmp_path: Path, worker: Worker
+) -> None:
+    """Else it would lie there as a stranger's, in the way of every later run."""
+    run(scans, tmp_path, worker)
+    record = read_record(tmp_path, "scan0")
+    write_record(tmp_path, replace(record, status=FAILED, message=STOPPED))
+    (tmp_path / "records" / "scan0.png").unlink()
+    other = find_inputs([scans / "scan1*"]).inputs
+    assert run_batch(other, worker, tmp_path, HOW) == 0
+    assert not [name for name in contents(tmp_path) if "scan0" in name]
+    assert run(scans, tmp_path, worker) == 0
 
 
 def test_the_only_scan_leaves_nothing_where_a_file_is_in_its_way(

@@ -24,7 +24,7 @@ from pydicom.uid import (
 
 from organnet.dicom import files
 from organnet.dicom.ct import read_dicom_ct
-from organnet.dicom.header import begins_like_dicom
+from organnet.dicom.header import MOST_INFLATED_BYTES, DicomFile, begins_like_dicom, read_header
 from organnet.dicom.studies import holds_one_study
 from organnet.errors import OrganNetError
 
@@ -85,6 +85,16 @@ def test_every_uncompressed_syntax(syntax, tmp_path: Path) -> None:
             image.PixelData = np.frombuffer(image.PixelData, "<u2").astype(">u2").tobytes()
     write_images(images, tmp_path)
     check(tmp_path)
+
+
+def test_a_file_that_would_inflate_without_end_is_refused(tmp_path: Path) -> None:
+    image = ct_series(HU)[0]
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    image.add_new((0x0009, 0x1001), "OB", bytes(MOST_INFLATED_BYTES))
+    (path,) = write_images([image], tmp_path)
+    assert path.stat().st_size < MOST_INFLATED_BYTES / 500
+    with pytest.raises(OrganNetError, match=r"damaged \(it inflates to more than 200 MB\)"):
+        read_header(DicomFile(path, str(path)))
 
 
 @pytest.mark.parametrize(

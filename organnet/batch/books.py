@@ -25,6 +25,7 @@ from organnet.batch.record import (
     picture_name,
     read_record,
     read_records,
+    record_path,
     remove_record,
     write_record,
 )
@@ -87,8 +88,8 @@ class Books:
         old = read_record(self.out, given.name)
         if old is not None and not old.is_of(given.path, input_sha256):
             return (
-                f"{self.out} has results called {given.name} of {old.input}: "
-                "choose another --out, or remove them"
+                f"{self.out} has results called {given.name} of {old.input}: choose another "
+                f"--out, or remove them and {record_path(self.out, given.name)}"
             )
         known = old.outputs if old else {}
         for name in files_of(given.name, self.how.formats):
@@ -259,12 +260,14 @@ def _temporary() -> Iterator[Path]:
 
 
 def _records_to_keep(out: Path, names: set[str]) -> list[Record]:
-    """The records in a folder, after those were removed that say nothing any more."""
+    """The records that say something still; the rest go, with what a stopped run had written."""
     kept = []
     for record in read_records(out):
         if record.case in names or record.status == DONE:
             kept.append(record)
         else:
+            for name in record.ours(out):
+                (out / name).unlink()
             remove_record(out, record.case)
     return kept
 

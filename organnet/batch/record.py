@@ -141,13 +141,13 @@ def is_unchanged(path: Path, hashed: str) -> bool:
 
 def write_record(out: Path, record: Record) -> None:
     """Write OUT/records/CASE.json, whole or not at all."""
-    write_json(_path(out, record.case), asdict(record))
+    write_json(record_path(out, record.case), asdict(record))
 
 
 def read_record(out: Path, case: str) -> Record | None:
     """The record of a case; None where there is none, or it is no record of ours."""
     try:
-        content = read_json(_path(out, case))
+        content = read_json(record_path(out, case))
         if set(content) != {field.name for field in fields(Record)} or content["case"] != case:
             return None
         how, measured = content.pop("how"), content.pop("measured")
@@ -167,9 +167,10 @@ def read_records(out: Path) -> list[Record]:
 
 def remove_record(out: Path, case: str) -> None:
     """Forget a case: its record first, so that it never vouches for what is gone."""
-    _path(out, case).unlink(missing_ok=True)
+    record_path(out, case).unlink(missing_ok=True)
     (out / picture_name(case)).unlink(missing_ok=True)
 
 
-def _path(out: Path, case: str) -> Path:
+def record_path(out: Path, case: str) -> Path:
+    """Where a case's record lies."""
     return out / RECORDS / f"{case}.json"

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from organnet.errors import OrganNetError, one_line
 
 HEAD = 132
 """Bytes by which a DICOM file is known."""
+MOST_INFLATED_BYTES = 200_000_000
+"""Largest content of a deflated file, hundreds of times a CT image: more is a trap."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,20 @@ class OnlyWhatIsThere(io.BufferedReader):
     """A file of which no more memory is asked for than it has bytes, up to the end.
 
     pydicom asks for as many as an element says it has, which in a damaged file are up to 4 GB.
+    All that is left it asks for in one case alone, to inflate it, however large that becomes:
+    ValueError for more than MOST_INFLATED_BYTES.
     """
 
     def read(self, size: int | None = -1) -> bytes:
         if size is not None and size > io.DEFAULT_BUFFER_SIZE:
             size = max(0, min(size, os.fstat(self.fileno()).st_size - self.tell()))
-        return super().read(size)
+        content = super().read(size)
+        if size is None or size < 0:
+            inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+            inflating.decompress(content, MOST_INFLATED_BYTES)
+            if inflating.unconsumed_tail:
+                raise ValueError(f"it inflates to more than {MOST_INFLATED_BYTES / 1e6:.0f} MB")
+        return content
 
 
 @contextlib.contextmanager
