@@ -98,6 +98,16 @@ def test_a_card_holds_the_stored_scores(weights):
     )
 
 
+def test_the_card_holds_the_scores_of_the_four_folds():
+    folds = [read_metrics(path) for path in sorted(RESULTS.glob("matched/fold?/metrics.csv"))]
+    organs = summarise(pd.concat(folds))["organs"]
+    scored = [organ for organ in organs.values() if organ["n"]]
+    (left, right, *glands) = [f"{100 * organ['dsc']['mean']:.1f}" for organ in scored]
+    text = " ".join(card(SHIPPED / "openkbp").split())
+    assert f"(n {', '.join(str(organ['n']) for organ in scored)})" in text
+    assert f"optic nerves {left} and {right}, submandibular glands {' and '.join(glands)}" in text
+
+
 def test_the_shipped_weights_score_a_real_ct_as_stored(shared_data, tmp_path):
     """The whole way from a CT on disk, on voxels the network was not trained on."""
     case = shared_data / "pddca" / "0522c0014"
