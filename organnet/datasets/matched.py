@@ -130,7 +130,8 @@ def draw_again(pair: Pair, ct: Volume, scan: Path, atlas: Sequence[Member] = ())
     labels = np.zeros_like(sampled)
     for name in ORGAN_NAMES:
         label = organ(name).label
-        labels[openkbp.part_on_ct(sampled == label, ct.array > openkbp.NO_DATA_HU)] = label
+        inside = sampled == label
+        labels[inside] = openkbp.part_on_ct(ct.array[inside] > openkbp.NO_DATA_HU) * label
     present = np.unique(labels)
     drawn = frozenset(name for name in ORGAN_NAMES if organ(name).label in present)
     return Case(pair.name, placed, placed.with_array(labels), drawn)

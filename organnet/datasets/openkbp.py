@@ -18,14 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float64, Int16, Int64, Shaped
+from jaxtyping import Bool, Float64, Int16, Int64
 
 from organnet.datasets.case import (
     Case,
     Dataset,
     Mask,
     compose_labels,
-    crop_mask,
     shortened,
 )
 from organnet.errors import OrganNetError
@@ -117,60 +116,69 @@ def read_case(folder: Path) -> Case:
     if not folder.is_dir():
         raise OrganNetError(f"{folder} is no folder: give a patient's folder, with ct.csv in it")
     spacing_mm = _read_spacing(folder / "voxel_dimensions.csv")
-    stored = _read_ct(folder / "ct.csv", spacing_mm)
-    there = stored > 0
-    ct = np.where(there, np.minimum(stored, LARGEST_STORED) - HU_OFFSET, NO_DATA_HU)
+    ct = _read_ct(folder / "ct.csv", spacing_mm)
     masks: dict[str, Mask] = {}
-    unknown = np.zeros(there.shape, dtype=bool)
+    unknown = []
     for name, file_name in STRUCTURES.items():
-        drawn = _read_structure(folder / f"{file_name}.csv")
-        on_ct = part_on_ct(drawn, there)
-        unknown |= drawn & ~on_ct
-        mask = crop_mask(on_ct)
-        if mask is not None:
-            masks[name] = mask
-    labels = compose_labels(masks, (SIDE, SIDE, SIDE))
-    labels[unknown & (labels == BACKGROUND)] = UNKNOWN
-    volume = Volume(np.ascontiguousarray(ct, dtype=np.int16), spacing_mm)
+        voxels = _read_structure(folder / f"{file_name}.csv")
+        on_ct = part_on_ct(ct.ravel()[voxels] > NO_DATA_HU)
+        unknown.append(voxels[~on_ct])
+        if on_ct.any():
+            masks[name] = _mask(voxels[on_ct])
+    labels = compose_labels(masks, ct.shape)
+    beside = np.concatenate(unknown)
+    labels.ravel()[beside[labels.ravel()[beside] == BACKGROUND]] = UNKNOWN
+    volume = Volume(ct, spacing_mm)
     return Case(folder.name, volume, volume.with_array(labels), frozenset(masks))
 
 
-def part_on_ct(
-    drawn: Bool[np.ndarray, "z y x"], there: Bool[np.ndarray, "z y x"]
-) -> Bool[np.ndarray, "z y x"]:
-    """What of an organ lies where there is CT; nothing where that is less than KNOWN_FRACTION."""
-    on_ct = drawn & there
-    enough = np.count_nonzero(on_ct) >= KNOWN_FRACTION * np.count_nonzero(drawn)
-    return on_ct if enough else np.zeros_like(on_ct)
+def part_on_ct(there: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Which of an organ's voxels are known, from where there is CT at them.
+
+    None where that is at less than KNOWN_FRACTION of them.
+    """
+    enough = np.count_nonzero(there) >= KNOWN_FRACTION * len(there)
+    return there if enough else np.zeros_like(there)
 
 
-def _to_lps(flat: Shaped[np.ndarray, " voxels"]) -> Shaped[np.ndarray, "z y x"]:
-    """OpenKBP's axes are y to the back, x to the left, z to the feet, in C order."""
-    return flat.reshape(SIDE, SIDE, SIDE).transpose(2, 0, 1)[::-1]
+def _mask(voxels: Int64[np.ndarray, " n"]) -> Mask:
+    places = np.unravel_index(voxels, (SIDE, SIDE, SIDE))
+    first = [int(line.min()) for line in places]
+    ends = [int(line.max()) + 1 for line in places]
+    inside = np.zeros([end - start for start, end in zip(first, ends, strict=True)], bool)
+    inside[tuple(line - start for line, start in zip(places, first, strict=True))] = True
+    z, y, x = (slice(start, end) for start, end in zip(first, ends, strict=True))
+    return Mask((z, y, x), inside)
+
+
+def _to_lps(indices: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """Flat indices of (z, y, x) for OpenKBP's: its axes run to the back, the left and the feet."""
+    columns, z = np.divmod(indices, SIDE)
+    return (SIDE - 1 - z) * SIDE**2 + columns
 
 
 def _read_ct(path: Path, spacing_mm: tuple[float, float, float]) -> Int16[np.ndarray, "z y x"]:
-    """Values as stored, HU + 1000, at least 0; 0 where there is no CT of the body."""
+    """HU, -1000 where there is no CT of the body."""
     if not path.exists():
         raise OrganNetError(f"{path} is missing: unpack the patient again")
     indices, values = _read_table(path, values=True)
     if not len(indices):
         raise OrganNetError(f"{path} holds no voxel: unpack the patient again")
-    stored = np.zeros(SIDE**3, dtype=np.int16)
-    stored[indices] = np.rint(np.clip(values, 0, np.iinfo(np.int16).max))
-    turned = _to_lps(stored)
-    area_mm2 = np.count_nonzero(turned, axis=(1, 2)) * spacing_mm[1] * spacing_mm[2]
+    hu = np.rint(np.clip(values, 0, LARGEST_STORED)) - HU_OFFSET
+    ct = np.full((SIDE, SIDE, SIDE), NO_DATA_HU, np.int16)
+    ct.ravel()[_to_lps(indices)] = hu
+    area_mm2 = np.count_nonzero(ct > NO_DATA_HU, axis=(1, 2)) * spacing_mm[1] * spacing_mm[2]
     if area_mm2.max() < BODY_MM2:
         raise OrganNetError(f"{path} holds no whole slice of a body: unpack the patient again")
-    return np.where((area_mm2 >= BODY_MM2)[:, None, None], turned, np.int16(0))
+    ct[area_mm2 < BODY_MM2] = NO_DATA_HU
+    return ct
 
 
-def _read_structure(path: Path) -> Bool[np.ndarray, "z y x"]:
-    """Where an organ is drawn; nowhere, if it has no file."""
-    drawn = np.zeros(SIDE**3, dtype=bool)
-    if path.exists():
-        drawn[_read_table(path, values=False)[0]] = True
-    return _to_lps(drawn)
+def _read_structure(path: Path) -> Int64[np.ndarray, " n"]:
+    """Flat indices of (z, y, x) where an organ is drawn, each once; none, if it has no file."""
+    if not path.exists():
+        return np.empty(0, np.int64)
+    return _to_lps(np.unique(_read_table(path, values=False)[0]))
 
 
 def _read_table(
@@ -179,7 +187,9 @@ def _read_table(
     """Flat indices and their values; a structure's file has no values, and they read as 1."""
     try:
         table = pd.read_csv(path, usecols=[0, 1] if values else [0])
-        indices = table.iloc[:, 0].to_numpy(np.float64)
+        indices = table.iloc[:, 0].to_numpy()
+        if indices.dtype != np.int64:  # one of them is missing, huge or none
+            indices = indices.astype(np.float64)
         data = table.iloc[:, 1].to_numpy(np.float64) if values else np.ones(len(indices))
     except (OSError, ValueError, IndexError, OverflowError) as error:
         raise _malformed(path, str(error)) from error
