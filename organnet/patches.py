@@ -112,16 +112,13 @@ def _centre(
 
     Of a drawn organ, each as likely as any other; else of the head, where there is no air.
     """
-    organs = [
-        label for label in np.flatnonzero(case.drawn) if label and (case.labels == label).any()
-    ]
-    if organs and rng.random() < settings.organ_share:
-        voxels = np.argwhere(case.labels == rng.choice(organs))
-        centre = voxels[rng.integers(len(voxels))]
+    if case.organ_voxels and rng.random() < settings.organ_share:
+        voxels = case.organ_voxels[rng.choice(list(case.organ_voxels))]
+        flat = voxels[rng.integers(len(voxels))]
     else:
         tissue = np.flatnonzero(case.ct > TISSUE_FROM_HU)
         flat = rng.choice(tissue) if len(tissue) else rng.integers(case.ct.size)
-        centre = np.unravel_index(flat, case.ct.shape)
+    centre = np.unravel_index(flat, case.ct.shape)
     shift = rng.uniform(-settings.shift_mm, settings.shift_mm, 3) / case.spacing_mm
     z, y, x = (float(c + s) for c, s in zip(centre, shift, strict=True))
     return z, y, x

@@ -3,16 +3,17 @@
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int16, UInt8
+from jaxtyping import Bool, Int16, Int64, UInt8
 
 from organnet.datasets import Case
 from organnet.grids import grid_size, resize, resize_labels
 from organnet.head import head_box
-from organnet.organs import CLASSES, ORGANS
+from organnet.organs import BACKGROUND, CLASSES, ORGANS, UNKNOWN
 from organnet.tensors import load_tensors, save_tensors
 from organnet.volume import to_lps
 
@@ -34,6 +35,14 @@ class PreparedCase:
     labels: UInt8[np.ndarray, "z y x"]
     drawn: Bool[np.ndarray, "10"]
     spacing_mm: tuple[float, float, float]
+
+    @cached_property
+    def organ_voxels(self) -> dict[int, Int64[np.ndarray, " n"]]:
+        """Flat indices of the voxels of each drawn organ that has any, by label."""
+        flat = np.flatnonzero((self.labels != BACKGROUND) & (self.labels != UNKNOWN))
+        labels = self.labels.ravel()[flat]
+        by_label = {label: flat[labels == label] for label in range(1, CLASSES)}
+        return {n: voxels for n, voxels in by_label.items() if self.drawn[n] and len(voxels)}
 
 
 def prepare(case: Case, spacing_mm: tuple[float, float, float]) -> PreparedCase:

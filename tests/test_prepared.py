@@ -7,7 +7,7 @@ import pytest
 
 from organnet.datasets import Case
 from organnet.head import head_box
-from organnet.prepared import drawn_classes, prepare, prepare_all
+from organnet.prepared import PreparedCase, drawn_classes, prepare, prepare_all
 from organnet.volume import Volume
 
 SPACING_MM = (3.0, 2.0, 2.0)
@@ -96,6 +96,15 @@ def test_what_is_read_back_is_what_was_prepared(tmp_path: Path) -> None:
 def test_only_known_organs_are_drawn() -> None:
     assert drawn_classes([]).tolist() == [True] + [False] * 9
     assert drawn_classes(["Chiasm", "Larynx"]).sum() == 2
+
+
+def test_an_organs_voxels_are_those_of_its_label_if_it_was_drawn() -> None:
+    labels = np.random.default_rng(0).choice([0, 1, 2, 9, 255], (4, 5, 6)).astype(np.uint8)
+    drawn = drawn_classes(["BrainStem", "Mandible", "Submandibular_R"])
+    case = PreparedCase("a", np.zeros((4, 5, 6), np.int16), labels, drawn, (1.0, 1.0, 1.0))
+    assert list(case.organ_voxels) == [1, 9]  # 2 is not drawn, 3 has no voxel
+    for label, voxels in case.organ_voxels.items():
+        assert np.array_equal(np.unravel_index(voxels, labels.shape), np.nonzero(labels == label))
 
 
 def test_the_box_holds_every_organ_of_the_real_case(shared_data: Path) -> None:
