@@ -13,11 +13,11 @@ from pathlib import Path
 from organnet.batch.formats import files_of
 from organnet.batch.inputs import ZIP, Input, is_zip
 from organnet.batch.manifest import MANIFEST, write_manifest
+from organnet.batch.placing import put, take_back
 from organnet.batch.record import (
     DONE,
     FAILED,
     RECORDS,
-    STOPPED,
     How,
     Measured,
     Record,
@@ -27,20 +27,17 @@ from organnet.batch.record import (
     read_records,
     record_path,
     remove_record,
-    write_record,
 )
 from organnet.batch.report import REPORT, write_report
 from organnet.batch.worker import Answer
 from organnet.errors import OrganNetError
-from organnet.files import make_folder, move, read_json, sha256, write_json
+from organnet.files import make_folder, read_json, sha256, write_json
 from organnet.layout import image_stem
 
 UNFINISHED = "unfinished.json"
 """There until a run is at its end; says which cases earlier runs had done before it began."""
 STAGE = ".organnet-work-"
 """The worker writes into such a folder; whole cases are moved from there to their places."""
-EARLIER = ".earlier"
-"""Folder on the stage for what earlier runs wrote of a case, until that of this run is in place."""
 STAYS = "what was written for it before is kept"
 
 
@@ -135,7 +132,7 @@ class Books:
                 answer = replace(answer, message=f"{answer.message}; {STAYS}")
             return self.leave(given, input_sha256, answer)
         try:
-            self._put(self._record(given, input_sha256, answer), old)
+            self._put(self._record(given, input_sha256, answer))
         except OrganNetError as error:
             return self.leave(given, input_sha256, answer.failed(self.one_line(str(error))))
         write_manifest(self.out, self._rows(), self.done_before)
@@ -185,32 +182,11 @@ class Books:
         failed = self.failed.get(record.case)
         return failed is not None and failed.is_of(record.input, record.input_sha256)
 
-    def _put(self, record: Record, old: Record | None) -> None:
-        """Put what was written for a case in the place of what was; that it is done is noted last.
-
-        Killed at any time, the record there knows every file of ours that lies there. Raises
-        OrganNetError where a file cannot be moved; then all lies as before.
-        """
+    def _put(self, record: Record) -> None:
         self.done_before.discard(record.case)
         note = {"run": self.run, "done_before": sorted(self.done_before)}
         write_json(self.out / UNFINISHED, note)
-        with contextlib.ExitStack() as undo:
-            for name in old.ours(self.out) if old else ():
-                _move(name, self.out, self.stage / EARLIER, undo)
-            if record.status == DONE:
-                undo.callback(self._restore, record.case, old)
-                write_record(self.out, replace(record, status=FAILED, message=STOPPED))
-                for name in (*record.outputs, picture_name(record.case)):
-                    _move(name, self.stage, self.out, undo)
-            write_record(self.out, record)
-            undo.pop_all()  # nothing is to be undone
-        shutil.rmtree(self.stage / EARLIER, ignore_errors=True)
-
-    def _restore(self, case: str, old: Record | None) -> None:
-        if old is None:
-            remove_record(self.out, case)
-        else:
-            write_record(self.out, old)
+        put(record, self.stage, self.out)
 
 
 def numbers_given(out: Path) -> dict[str, list[str]]:
@@ -260,14 +236,12 @@ def _temporary() -> Iterator[Path]:
 
 
 def _records_to_keep(out: Path, names: set[str]) -> list[Record]:
-    """The records that say something still; the rest go, with what a stopped run had written."""
+    """The records in a folder, after those were removed that say nothing any more."""
     kept = []
     for record in read_records(out):
         if record.case in names or record.status == DONE:
             kept.append(record)
         else:
-            for name in record.ours(out):
-                (out / name).unlink()
             remove_record(out, record.case)
     return kept
 
@@ -312,33 +286,15 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def _clean(out: Path) -> None:
-    """Remove what a killed run left: its stage, and temporary names of the books."""
-    for folder in out.glob(f"{STAGE}*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    """Undo what a killed run left: cases half in place, its stage, temporary names of the books."""
+    stages = list(out.glob(f"{STAGE}*")) or [out / STAGE]
+    for stage in stages:
+        take_back(stage, out)
+        shutil.rmtree(stage, ignore_errors=True)
     for name in (MANIFEST, REPORT, UNFINISHED, f"{RECORDS}/*.json"):
         folder, file = (out / name).parent, Path(name)
         for temporary in folder.glob(f".{file.stem}-????????{file.suffix}"):
             temporary.unlink(missing_ok=True)
-
-
-def _move(name: str, source: Path, target: Path, undo: contextlib.ExitStack | None = None) -> None:
-    """Move a file from one folder to another, below which it is called the same; `undo` moves back.
-
-    Folders below `source` that it leaves empty go. Raises OrganNetError where it cannot be moved.
-    """
-    if undo is not None:  # noted first: a stop may come between the move and its note
-        undo.callback(_move_back, name, source, target)
-    move(source / name, target / name)
-    for folder in (source / name).parents:
-        if folder == source or not folder.is_relative_to(source):
-            break
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-
-
-def _move_back(name: str, source: Path, target: Path) -> None:
-    if not os.path.lexists(source / name):
-        _move(name, target, source)
 
 
 def _suffix(path: Path) -> str:
