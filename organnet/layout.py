@@ -8,6 +8,8 @@ IMAGE = "img.nrrd"
 """A case folder's CT, in PDDCA's layout."""
 STRUCTURES = "structures"
 """A case folder's folder of drawn organs, in PDDCA's layout."""
+SEGMENTATION = ".seg.nrrd"
+"""How a segmentation of 3D Slicer ends, which is no scan either."""
 DRAWINGS = (STRUCTURES, "segmentations", "labelsTr", "labelsTs")
 """Folders of drawings, which are no scans: PDDCA's, TotalSegmentator's, nnU-Net's."""
 

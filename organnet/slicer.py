@@ -11,10 +11,10 @@ from scipy import ndimage
 
 from organnet.dicom.names import CODES, TG263
 from organnet.errors import OrganNetError
+from organnet.layout import SEGMENTATION
 from organnet.organs import ORGANS, UNKNOWN, Organ
 from organnet.volume import Volume, write_volume
 
-SUFFIX = ".seg.nrrd"
 _CATEGORY = "SCT^123037004^Anatomical Structure"
 """Not names.ANATOMICAL_STRUCTURE, the code of DICOM's own list (CID 7150): Slicer's General Anatomy
 list has this one, SNOMED CT's "Body structure", and Slicer looks a segment up by the code."""
@@ -27,8 +27,8 @@ def write_seg_nrrd(labels: Volume, path: Path) -> None:
     unknown become background. Raises OrganNetError where the name does not end in .seg.nrrd, by
     which Slicer tells a segmentation, or the file cannot be written.
     """
-    if not path.name.endswith(SUFFIX):
-        raise OrganNetError(f"{path} does not end in {SUFFIX}: Slicer opens it by that name")
+    if not path.name.endswith(SEGMENTATION):
+        raise OrganNetError(f"{path} does not end in {SEGMENTATION}: Slicer opens it by that name")
     known = np.where(labels.array == UNKNOWN, 0, labels.array).astype(np.uint8, copy=False)
     boxes = ndimage.find_objects(known, max_label=len(ORGANS))
     organs = [organ for organ, box in zip(ORGANS, boxes, strict=True) if box is not None]

@@ -65,10 +65,12 @@ def test_a_worker_that_dies_fails_its_own_case_alone(tmp_path: Path, capfd) -> N
     assert run(folder, out, mortal) == 5
     messages = {name: read_record(out, name).message for name in ("killed", "crashed", "left")}
     assert messages == {
-        "killed": "the process that segmented it was ended (killed), perhaps for want of memory",
+        "killed": "the process that segmented it was ended (killed), perhaps for want of memory: "
+        "try it again alone",
         "crashed": "the process that segmented it was ended (segmentation fault), "
-        "perhaps by a broken file",
-        "left": "the process that segmented it ended with code 3",
+        "perhaps by a broken file: try it again alone",
+        "left": "the process that segmented it ended with code 3: "
+        "please report it as an error of organnet",
     }
     assert "not enough memory" in read_record(out, "memory").message
     assert (

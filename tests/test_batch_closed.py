@@ -13,7 +13,7 @@ from batch_parts import write_tiny
 from dicom_parts import ct_series, head_hu, write_images
 
 from organnet.batch.finding import find_inputs, numbered
-from organnet.batch.formats import check_places
+from organnet.batch.formats import apart
 from organnet.batch.inputs import Input
 from organnet.batch.worker import Answer, _answer
 from organnet.dicom.ct import read_dicom_ct
@@ -52,7 +52,7 @@ def test_a_closed_folder_fails_by_itself_however_it_is_given(tmp_path: Path, clo
         found = find_inputs([given, other])
         faults = {scan.name: scan.fault for scan in found.inputs}
         assert faults.pop("c") == "" and list(faults.values()) == [WHY]
-        check_places(found.inputs, ("nrrd",), tmp_path / "out")
+        apart(found.inputs, ("nrrd",), False, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["n" * 300, "n" * 300 + ".nrrd", "n" * 300 + "/scan.nrrd"])
@@ -82,7 +82,7 @@ def test_a_study_with_a_closed_folder_in_it_is_not_hashed_without_it(
     close(closed)
     (given,) = find_inputs([study]).inputs
     given = numbered([given], {})[0] if anonymise else given
-    check_places([given], ("nrrd",), tmp_path / "out")
+    apart([given], ("nrrd",), False, tmp_path / "out")
     with pytest.raises(OrganNetError) as error:
         given.sha256()
     assert str(error.value) == f"{'case-001' if anonymise else closed} {WHY}"

@@ -1,5 +1,6 @@
 """The command itself, with a network, over 20 scans of every kind, seven of them broken."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -86,6 +87,37 @@ def test_killed_ten_times_it_ends_with_the_bytes_of_an_undisturbed_run(
         assert words in failed[name] and f"{twenty / name}" in failed[name], failed[name]
         assert any(line.endswith(failed[name]) for line in said)
     assert "Traceback" not in quiet.stderr
+
+
+GUARD = """
+import socket, sys
+from pathlib import Path
+
+def refuse(self, address):
+    if self.family in (socket.AF_INET, socket.AF_INET6):
+        Path(r"{mark}").write_text(str(sys.argv))
+        raise OSError("no network")
+    return real(self, address)
+
+real, socket.socket.connect = socket.socket.connect, refuse
+"""
+
+
+def test_nothing_is_asked_of_the_network(smoke_run: Run, twenty: Path, tmp_path: Path) -> None:
+    """By the command, its worker and whatever they import; a guard before them sees to it."""
+    mark = tmp_path / "asked"
+    (tmp_path / "guard").mkdir()
+    (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD.format(mark=mark))
+    guarded = {**os.environ, "PYTHONPATH": str(tmp_path / "guard")}
+    asking = "import socket; socket.create_connection(('127.0.0.1', 9))"
+    subprocess.run([sys.executable, "-c", asking], env=guarded, capture_output=True)
+    assert mark.exists()
+    mark.unlink()
+    words = ["--weights", str(smoke_run.folder), "--out", str(tmp_path / "out")]
+    formats = [word for name in ("nrrd", "rtstruct", "seg") for word in ("--format", name)]
+    command = [sys.executable, "-m", "organnet.cli", "inference", *words, *formats]
+    ended = subprocess.run([*command, str(twenty / "series0")], env=guarded, capture_output=True)
+    assert ended.returncode == 0 and not mark.exists(), ended.stderr
 
 
 def _is_done(out: Path, case: str) -> bool:

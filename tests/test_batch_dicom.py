@@ -1,6 +1,7 @@
 """DICOM through the whole of `inference` and `convert`: patients in, structures and cases out."""
 
 import shutil
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from batch_parts import check_kills, manifest, run_command
 from dicom_parts import ct_series, head_hu, write_images
 
 from organnet.batch.finding import find_inputs
-from organnet.batch.record import read_record
+from organnet.batch.inputs import Input
+from organnet.batch.record import How, read_record
 from organnet.batch.run import segment
+from organnet.batch.segmenter import Segmenter
+from organnet.batch.worker import Answer, _answer
 from organnet.cli import app
 from organnet.datasets import pddca
 from organnet.dicom.ct import read_dicom_ct
@@ -20,8 +24,10 @@ from organnet.dicom.rtstruct import read_rtstruct
 from organnet.dicom.studies import holds_one_study
 from organnet.errors import OrganNetError
 from organnet.experiment import Run
+from organnet.inference import Prediction
+from organnet.layout import find_weights
 from organnet.organs import ORGAN_NAMES
-from organnet.volume import read_volume, same_grid
+from organnet.volume import Volume, read_volume, same_grid
 
 FORMATS = ["nrrd", "seg.nrrd", "rtstruct", "seg"]
 
@@ -73,6 +79,12 @@ def test_every_format_is_written_and_the_localizer_named(segmented: Path) -> Non
     assert "left aside series 3 (HEAD 2.5): CT localizer, 1 file" in (
         segmented / "report.html"
     ).read_text(encoding="utf-8")
+
+
+def test_a_patients_name_stays_in_the_dicom_that_needs_it(segmented: Path) -> None:
+    """The header's: not in the manifest, the report, the records, or what is no DICOM."""
+    holding = {path.suffix for path in segmented.rglob("*.*") if b"Alice" in path.read_bytes()}
+    assert holding == {".dcm"}
 
 
 def test_the_structure_set_holds_the_label_map_and_lies_on_the_ct(
@@ -127,6 +139,39 @@ def test_anonymised_outputs_and_messages_hold_no_name(
     assert len(files) >= 8
     for path in files:
         assert b"Alice" not in path.read_bytes() and "Alice" not in path.name, path
+
+
+def test_where_no_organ_is_found_there_is_no_structure_set_and_the_rest_is_written(
+    smoke_run: Run, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(_: object, ct: Volume, deep: bool) -> Prediction:
+        assert not deep
+        return Prediction(ct.with_array(np.zeros(ct.shape, np.uint8)), None)
+
+    monkeypatch.setattr("organnet.batch.segmenter.predict", nothing)
+    how = How(("0" * 64,), ("nrrd", "rtstruct", "seg"), deep=False)
+    segmenter = Segmenter([find_weights(smoke_run.folder)], how)
+    answer = segmenter(Input("A", studies / "A", "DICOM"), tmp_path)
+    assert answer.outputs == ("A.nrrd",) and not list(tmp_path.glob("*.dcm"))
+    for name in ("rtstruct", "seg"):
+        assert f"no organ was found: no {name} was written" in answer.warnings
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_archive_is_unpacked_among_outputs_only_where_these_may_be_named(
+    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill leaves it there until the next run, and outputs may be handed on meanwhile."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    given = Input("case-001", tmp_path / "links" / "case-001.zip", "DICOM", names_path=named)
+    places = []
+
+    def look(_: Input, __: Path) -> Answer:
+        places.append(Path(tempfile.gettempdir()))
+        return Answer()
+
+    _answer(look, given, tmp_path / "stage")
+    assert places == [tmp_path / ("stage" if named else "links")]
 
 
 def test_an_image_without_dicom_has_no_structure_set(smoke_run: Run, tmp_path: Path) -> None:

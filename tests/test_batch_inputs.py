@@ -14,7 +14,7 @@ from organnet.batch.formats import (
     FORMATS,
     Format,
     Segmented,
-    check_places,
+    apart,
     choose_formats,
     files_of,
     why_not,
@@ -265,7 +265,7 @@ def test_formats_write_what_they_announce_and_can_be_read_back(
 ) -> None:
     paths = FORMATS[name].write(found, tmp_path, "case")
     assert {path.relative_to(tmp_path).as_posix() for path in paths} <= set(
-        files_of("case", (name,))
+        files_of("case", (name,), deep=True)
     )
     assert sorted(paths) == sorted(path for path in tmp_path.rglob("*") if path.is_file())
     if name == "masks":
@@ -297,21 +297,29 @@ def test_a_format_that_refers_to_dicom_says_so(root: Path, monkeypatch: pytest.M
     [
         ("c.nrrd", ".", ("nrrd",), "replace an input"),
         ("cases", "cases", ("masks",), "replace an input"),
-        ("c*.nrrd", "out", ("nrrd",), "both be written"),
     ],
 )
 def test_no_input_is_overwritten(
     given: str, out: str, formats: tuple[str, ...], why: str, root: Path
 ) -> None:
-    write_tiny(root / "c_entropy.nrrd")
     with pytest.raises(OrganNetError, match=why):
-        check_places(find_inputs([root / given]).inputs, formats, root / out)
+        apart(find_inputs([root / given]).inputs, formats, False, root / out)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_of_two_that_would_be_one_file_the_second_has_a_fault(deep: bool, root: Path) -> None:
+    write_tiny(root / "c_entropy.nrrd")
+    inputs = apart(find_inputs([root / "c*.nrrd"]).inputs, ("nrrd",), deep, root / "out")
+    assert {given.name: bool(given.fault) for given in inputs} == {"c": False, "c_entropy": deep}
+    if deep:
+        with pytest.raises(OrganNetError, match=r"written to c_entropy\.nrrd as .* is: ren"):
+            inputs[1].sha256()
 
 
 def test_an_output_beside_its_input_is_fine(root: Path) -> None:
-    check_places(find_inputs([root / "c.nrrd"]).inputs, ("nifti",), root)
+    apart(find_inputs([root / "c.nrrd"]).inputs, ("nifti",), False, root)
     inputs = find_inputs([root / "cases" / "A"]).inputs
-    check_places(inputs, ("masks",), root / "cases" / "A" / "out")
+    apart(inputs, ("masks",), False, root / "cases" / "A" / "out")
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha"])

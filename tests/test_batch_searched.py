@@ -1,5 +1,6 @@
 """What searching a folder passes over and names, and what fails where the user gives it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from dicom_parts import ct_series, head_hu, write_images
 from pydicom.uid import EnhancedCTImageStorage, MRImageStorage
 
 from organnet.batch.finding import find_inputs
+from organnet.errors import OrganNetError
 
 MR = {"Modality": "MR", "SOPClassUID": MRImageStorage}
 ENHANCED = {"SOPClassUID": EnhancedCTImageStorage}
@@ -75,6 +77,35 @@ def test_drawings_are_passed_over_where_they_were_found(drawings: str, tmp_path:
     assert [(scan.name, scan.fault) for scan in found.inputs] == [("s0001_ct", "")]
     assert found.passed_over == [tmp_path / "s0001" / drawings]
     assert names(tmp_path / "s0001" / drawings) == ["brain"]
+
+
+def test_a_segmentation_of_slicer_beside_its_ct_is_passed_over(tmp_path: Path) -> None:
+    write_tiny(tmp_path / "A.nrrd")
+    write_tiny(tmp_path / "A.seg.nrrd")
+    found = find_inputs([tmp_path])
+    assert [(scan.name, scan.fault) for scan in found.inputs] == [("A", "")]
+    assert found.passed_over == [tmp_path / "A.seg.nrrd"]
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
+    write_tiny(tmp_path / "scans" / "B" / "A.nrrd")
+    for name in ("back", "again"):
+        (tmp_path / "scans" / "B" / name).symlink_to("..")
+        (tmp_path / "scans" / name).symlink_to(".")
+    (tmp_path / "scans" / "C").symlink_to("B")  # leads elsewhere: a scan of its own
+    assert names(tmp_path / "scans") == ["B_A", "C_A"]
+
+
+def test_a_pipe_is_no_scan_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "scan.nrrd")
+    (given,) = find_inputs([tmp_path]).inputs
+    with pytest.raises(OrganNetError, match=r"scan\.nrrd is no regular file: give one on a disk"):
+        given.sha256()
+
+
+def test_a_line_break_in_a_name_is_none_in_its_case(tmp_path: Path) -> None:
+    write_tiny(tmp_path / "one\n two.nrrd")
+    assert names(tmp_path) == ["one two"]
 
 
 @pytest.mark.parametrize("elements", [ENHANCED, {"Modality": ""}])

@@ -223,6 +223,21 @@ def test_a_run_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert str(occupied) in line
 
 
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o007, 0o660)])
+def test_what_is_written_is_as_open_as_the_users_umask_lets_it(
+    mask: int, mode: int, tmp_path: Path
+) -> None:
+    from organnet.files import write_json
+
+    before = os.umask(mask)
+    try:
+        write_json(tmp_path / "a.json", {})
+        assert os.umask(mask) == mask  # and the umask is as it was
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == mode
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full, a full disk, is Linux's")
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
     """Writing fails half-way as on a full disk: the old file stays, no temporary is left."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_parts import head_hu, series, write_images
+from dicom_parts import head_hu, refused, series, write_images
 
 from organnet.dicom.ct import read_dicom_ct
 
@@ -36,6 +36,12 @@ def test_a_reformat_or_a_contrast_monitor_with_more_images_is_left_aside(
     )
 
 
+def test_a_few_original_images_are_no_ct_of_a_head(tmp_path: Path) -> None:
+    write_images(series(2, "MONITOR", 9), tmp_path / "2")
+    write_images(series(4, "PLAN", 10, ImageType=DERIVED), tmp_path / "4")
+    assert read_dicom_ct(tmp_path).warnings[0].startswith("took series 4 (PLAN): CT, derived, 10")
+
+
 def test_a_derived_axial_ct_is_taken_before_a_derived_reformat(tmp_path: Path) -> None:
     write_images(series(2, "PLAN", 4, ImageType=DERIVED), tmp_path / "2")
     reformat = {"ImageType": DERIVED, "ImageOrientationPatient": SAGITTAL}
@@ -48,3 +54,11 @@ def test_every_series_left_aside_is_named(tmp_path: Path) -> None:
         write_images(series(number, count=2 + (number == 1)), tmp_path / str(number))
     (warning,) = read_dicom_ct(tmp_path).warnings
     assert all(f"series {number}: CT" in warning for number in range(1, 9))
+
+
+def test_what_one_series_leaves_out_makes_no_second_patient(tmp_path: Path) -> None:
+    write_images(series(2, count=4, PatientBirthDate=""), tmp_path / "2")
+    write_images(series(4, PatientBirthDate="19500101"), tmp_path / "4")
+    assert read_dicom_ct(tmp_path).ct.shape == (4, 6, 7)
+    write_images(series(4, PatientBirthDate="19600101"), tmp_path / "5")
+    refused(tmp_path, r"CTs of 2 patients \(PatientBirthDate\)|mixes 2 patients")

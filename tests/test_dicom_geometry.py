@@ -198,3 +198,41 @@ def test_several_points_in_time_are_refused(tmp_path: Path) -> None:
 def test_a_single_image_is_refused(tmp_path: Path) -> None:
     write_images(ct_series(head_hu())[3:4], tmp_path)
     refused(tmp_path, re.escape(f"{tmp_path}: series 3 (HEAD 2.5) is a single slice"))
+
+
+# --- what one series should not hold --------------------------------------------------------
+
+
+def test_two_reconstructions_in_one_series_are_refused(tmp_path: Path) -> None:
+    """Half a slice apart they would pass for one CT of thinner slices."""
+    images = ct_series(head_hu((12, 6, 7)))
+    for n, image in enumerate(images):
+        image.ConvolutionKernel = "SHARP" if n % 2 else "SOFT"
+    write_images(images, tmp_path)
+    refused(tmp_path, r"holds several reconstructions \(ConvolutionKernel\): export one")
+
+
+def test_acquisitions_between_each_other_are_told(tmp_path: Path) -> None:
+    images = ct_series(head_hu((12, 6, 7)))
+    for n, image in enumerate(images):
+        image.AcquisitionNumber = 1 + n // 6
+    write_images(images, tmp_path)
+    assert read_dicom_ct(tmp_path).warnings == ()
+    for n, image in enumerate(images):
+        image.AcquisitionNumber = 1 + n % 2
+    write_images(images, tmp_path)
+    assert read_dicom_ct(tmp_path).warnings == (
+        "images of 2 acquisitions lie between each other: they may be of two scans",
+    )
+
+
+@pytest.mark.parametrize(("degrees", "told"), [("0", False), ("0.5", False), ("-15", True)])
+def test_a_tilt_that_the_header_alone_knows_is_told(
+    degrees: str, told: bool, tmp_path: Path
+) -> None:
+    images = ct_series(head_hu((12, 6, 7)))
+    for image in images:
+        image.GantryDetectorTilt = degrees
+    write_images(images, tmp_path)
+    warnings = read_dicom_ct(tmp_path).warnings
+    assert len(warnings) == told and all(f"tilted by {degrees} degrees" in w for w in warnings)

@@ -235,7 +235,8 @@ def test_the_ct_that_was_drawn_on_is_taken_before_the_one_with_most_images(tmp_p
 )
 def test_a_mixed_series_is_refused(keyword: str, what: str, tmp_path: Path) -> None:
     images = ct_series(HU)
-    setattr(images[1], keyword, "20010203")
+    for image in images:
+        setattr(image, keyword, "20010203" if image is images[1] else "19500101")
     write_images(images, tmp_path)
     refused(tmp_path, rf"series 3 \(HEAD 2.5\) mixes 2 {what} \({keyword}\)")
 

@@ -1,5 +1,6 @@
 """Names of structures: TG-263 to write; many spellings to read, and none that is not the organ."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from pydicom.sr.codedict import codes
 
 from organnet.dicom.names import (
+    _PAIRED,
+    _SIDES,
     ANATOMICAL_STRUCTURE,
     CODES,
     LEFT,
@@ -51,8 +54,14 @@ def test_the_codes_are_pydicoms() -> None:
         ("OpticNerve_R", "Optic Nerve (R)|OpticNerve_Rt|Nrv_Optic_R|optic nerve right|R ON"),
         ("Parotid_L", "Parotid Lt|PAROTID_LEFT|Parotis li.|L Parotid|Glandula parotis links"),
         ("Parotid_L", "Lt_Parotid_Gland|Parotid_Lt_Gland|parotid-l|LPAROTID|Parotide gauche"),
-        ("Parotid_R", "Parotis rechts|rt parotid|Parotid_R|Right Parotid Gland|Parotide_dx"),
-        ("Submandibular_L", "SMG_L|Lt SMG|Submand_L|Gl. submandibularis li|Submandibular_Lt"),
+        (
+            "Parotid_R",
+            "Parotis rechts|rt parotid|Parotid_R|Right Parotid Gland|Parotide destra",
+        ),
+        (
+            "Submandibular_L",
+            "SMG_L|Lt SMG|Subman_L|Gl. submandibularis li|Submandibular_Lt",
+        ),
         ("Submandibular_R", "Glnd_Submand_R|Rt_Submandibular_Gland|SUBMANDIBULAR R|R_SMG"),
         ("Submandibular_R", "Glandula submandibularis rechts|Unterkieferspeicheldrüse re"),
     ],
@@ -78,6 +87,19 @@ NOT_THE_ORGAN = (
 @pytest.mark.parametrize("name", NOT_THE_ORGAN.split("|"))
 def test_what_is_not_the_organ(name: str) -> None:
     assert organ_called(name) is None
+
+
+def test_a_paired_organ_without_its_side_is_none() -> None:
+    """Not by a letter of its own that could be a side: Submandibular is no right Submandibula."""
+    words = [word for listed in _PAIRED.values() for word in listed.split()]
+    assert len(words) > 60
+    assert {word: organ_called(word) for word in words} == dict.fromkeys(words)
+
+
+def test_a_spelling_is_of_one_organ_alone() -> None:
+    for (name, words), (letter, sides) in itertools.product(_PAIRED.items(), _SIDES.items()):
+        for word, side in itertools.product(words.split(), sides.split()):
+            assert organ_called(word + side) == organ_called(side + word) == f"{name}_{letter}"
 
 
 MARKS = "PTV|CTV|GTV|ITV|PRV|minus|opt|sub|exp|ring|avoid|eval|crop|3mm|5|+|~|^|*|in|out|dose"

@@ -89,7 +89,7 @@ class Books:
                 f"--out, or remove them and {record_path(self.out, given.name)}"
             )
         known = old.outputs if old else {}
-        for name in files_of(given.name, self.how.formats):
+        for name in files_of(given.name, self.how.formats, self.how.deep):
             path = self.out / name
             file = next(filter(os.path.isfile, path.parents), None)
             if file is not None:

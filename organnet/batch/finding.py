@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from organnet.batch.inputs import Input, is_image, is_lone_dicom, is_without_ct, is_zip, kind_of
-from organnet.errors import OrganNetError
-from organnet.layout import DRAWINGS, IMAGE, image_stem
+from organnet.errors import OrganNetError, one_line
+from organnet.layout import DRAWINGS, IMAGE, SEGMENTATION, image_stem
 
 WILDCARDS = "*?["
 LONGEST_NAME = 200
@@ -91,7 +91,7 @@ def case_name(path: Path, root: Path | None = None) -> str:
         name = whole.stem
     elif not os.path.isdir(whole):
         name = image_stem(name)
-    return "_".join((*whole.parent.relative_to(above).parts, name))
+    return one_line("_".join((*whole.parent.relative_to(above).parts, name)), most=1000)
 
 
 def _place(path: Path, root: Path) -> tuple[Path, Path]:
@@ -115,17 +115,20 @@ def _matches(path: Path) -> list[tuple[Path, Path]]:
     return [(Path(name), root) for name in found]
 
 
-def _scans_below(path: Path, root: Path, own: Path | None, given: bool = True) -> list[Input]:
+def _scans_below(
+    path: Path, root: Path, own: Path | None, above: frozenset[str] = frozenset()
+) -> list[Input]:
     """The scan that a path is, or those below it, and every folder there that holds none.
 
     They are called as they lie below `root`. What lies below `own`, that of outputs, is left out.
-    What was not `given` but found by searching is no scan where it is drawings, or DICOM of other
-    modalities.
+    What was found by searching, in the folders `above`, is no scan where it is drawings, or DICOM
+    of other modalities; links that lead back to one of these are not followed.
     """
+    given = not above
     if own is not None and Path(os.path.abspath(path)).is_relative_to(own):
         return []
     try:
-        if not given and path.name in DRAWINGS and os.path.isdir(path):
+        if not given and _is_drawings(path):
             return [_input(path, root, fault=NO_CT)]
         kind = kind_of(path)
         if kind is not None and (given or kind != "DICOM" or not is_without_ct(path)):
@@ -135,11 +138,23 @@ def _scans_below(path: Path, root: Path, own: Path | None, given: bool = True) -
         return [
             _input(path, root, fault=f"cannot be read ({error.strerror}): check its permissions")
         ]
-    parts = [p for p in entries if os.path.isdir(p) or is_image(p) or is_zip(p)]
-    scans = [scan for part in parts for scan in _scans_below(part, root, own, given=False)]
+    above |= {os.path.realpath(path)}
+    parts = [
+        p
+        for p in entries
+        if (os.path.isdir(p) and os.path.realpath(p) not in above) or is_image(p) or is_zip(p)
+    ]
+    scans = [scan for part in parts for scan in _scans_below(part, root, own, above)]
     if all(scan.fault == NO_CT for scan in scans):
         return [_input(path, root, fault=NO_CT)]
     return scans
+
+
+def _is_drawings(path: Path) -> bool:
+    """Whether a path is called as what people draw: a folder of masks, a segmentation of Slicer."""
+    if os.path.isdir(path):
+        return path.name in DRAWINGS
+    return path.name.lower().endswith(SEGMENTATION)
 
 
 def _input(path: Path, root: Path, kind: str = "image", fault: str = "") -> Input:

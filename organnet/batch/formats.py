@@ -4,14 +4,14 @@ Nothing heavy is imported before a file is written.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from organnet.batch.inputs import Input, Scan
 from organnet.errors import OrganNetError
-from organnet.layout import STRUCTURES
+from organnet.layout import SEGMENTATION, STRUCTURES
 from organnet.organs import ORGAN_NAMES, ORGANS
 from organnet.settings import choose
 
@@ -40,6 +40,7 @@ class Format:
 
     Attributes:
         files: every file it may write, below the output folder; {} stands for the case.
+        deep_files: and those where the entropy was asked for.
         write: writes a case into a folder under its name and returns the files, each of `files`.
             Raises OrganNetError where one cannot be written.
         needs_dicom: whether it refers to the images of a DICOM series.
@@ -48,6 +49,7 @@ class Format:
     files: tuple[str, ...]
     write: Callable[[Segmented, Path, str], list[Path]]
     needs_dicom: bool = False
+    deep_files: tuple[str, ...] = ()
 
 
 def _write_volumes(suffix: str, found: Segmented, folder: Path, name: str) -> list[Path]:
@@ -77,9 +79,9 @@ def _write_masks(found: Segmented, folder: Path, name: str) -> list[Path]:
 
 
 def _write_slicer(found: Segmented, folder: Path, name: str) -> list[Path]:
-    from organnet.slicer import SUFFIX, write_seg_nrrd
+    from organnet.slicer import write_seg_nrrd
 
-    path = folder / f"{name}{SUFFIX}"
+    path = folder / f"{name}{SEGMENTATION}"
     write_seg_nrrd(found.prediction.labels, path)
     return [path]
 
@@ -87,6 +89,8 @@ def _write_slicer(found: Segmented, folder: Path, name: str) -> list[Path]:
 def _write_rtstruct(found: Segmented, folder: Path, name: str) -> list[Path]:
     from organnet.dicom.rtstruct import write_rtstruct
 
+    if not found.prediction.labels.array.any():
+        return []  # DICOM has no structure set without a structure
     path = folder / f"{name}_rtstruct.dcm"
     write_rtstruct(found.scan.series, found.prediction.labels, path, anonymise=found.anonymise)
     return [path]
@@ -95,14 +99,18 @@ def _write_rtstruct(found: Segmented, folder: Path, name: str) -> list[Path]:
 def _write_seg(found: Segmented, folder: Path, name: str) -> list[Path]:
     from organnet.dicom.seg import write_seg
 
+    if not found.prediction.labels.array.any():
+        return []
     path = folder / f"{name}_seg.dcm"
     write_seg(found.scan.series, found.prediction.labels, path, anonymise=found.anonymise)
     return [path]
 
 
 FORMATS = {
-    "nrrd": Format(("{}.nrrd", "{}_entropy.nrrd"), partial(_write_volumes, ".nrrd")),
-    "nifti": Format(("{}.nii.gz", "{}_entropy.nii.gz"), partial(_write_volumes, ".nii.gz")),
+    "nrrd": Format(("{}.nrrd",), partial(_write_volumes, ".nrrd"), deep_files=("{}_entropy.nrrd",)),
+    "nifti": Format(
+        ("{}.nii.gz",), partial(_write_volumes, ".nii.gz"), deep_files=("{}_entropy.nii.gz",)
+    ),
     "masks": Format(tuple(f"{{}}/{STRUCTURES}/{name}.nrrd" for name in ORGAN_NAMES), _write_masks),
     "seg.nrrd": Format(("{}.seg.nrrd",), _write_slicer),
     "rtstruct": Format(("{}_rtstruct.dcm",), _write_rtstruct, needs_dicom=True),
@@ -117,9 +125,14 @@ def choose_formats(names: list[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
-def files_of(case: str, formats: tuple[str, ...]) -> list[str]:
+def files_of(case: str, formats: tuple[str, ...], deep: bool) -> list[str]:
     """Every file that these formats may write of a case, below the output folder."""
-    return [file.format(case) for name in formats for file in FORMATS[name].files]
+    chosen = [FORMATS[name] for name in formats]
+    return [
+        file.format(case)
+        for one in chosen
+        for file in (*one.files, *(one.deep_files if deep else ()))
+    ]
 
 
 def why_not(given: Input, formats: tuple[str, ...]) -> str | None:
@@ -141,28 +154,34 @@ def _files(given: Input) -> list[Path]:
         return []
 
 
-def check_places(inputs: list[Input], formats: tuple[str, ...], out: Path) -> None:
-    """Raise OrganNetError where an output would replace an input, a drawing beside it, or another.
+def apart(inputs: list[Input], formats: tuple[str, ...], deep: bool, out: Path) -> list[Input]:
+    """The inputs; one that would be written where another is, has a fault.
 
-    A case folder's structures are left alone: they may be a person's drawing. A DICOM folder is
-    left as it is: what lies in it, is read as part of it.
+    Raises OrganNetError where an output would replace an input or a drawing beside it. A case
+    folder's structures are left alone: they may be a person's drawing. A DICOM folder is left as it
+    is: what lies in it, is read as part of it.
     """
     writer: dict[str, Input] = {}
-    inputs = [given for given in inputs if not given.fault]
-    theirs = {path.resolve() for given in inputs for path in _files(given)}
-    drawings = {(given.path / STRUCTURES).resolve() for given in inputs}
-    for given in inputs:
+    whole = [given for given in inputs if not given.fault]
+    theirs = {path.resolve() for given in whole for path in _files(given)}
+    drawings = {(given.path / STRUCTURES).resolve() for given in whole}
+    for given in whole:
         if given.is_dicom and out.resolve().is_relative_to(given.path.resolve()):
             raise OrganNetError(f"{out} lies within {given.title}: use another --out")
-        for file in files_of(given.name, formats):
+        for file in files_of(given.name, formats, deep):
             path = (out / file).resolve()
             if path in theirs or path.parent in drawings:
                 raise OrganNetError(
                     f"{out / file} would replace an input's file: use another --out"
                 )
-            other = writer.setdefault(file, given)
-            if other is not given:
-                raise OrganNetError(
-                    f"{other.title} and {given.title} would both be written to {out / file}: "
-                    "rename one, or segment them into two folders"
-                )
+            writer.setdefault(file, given)
+    return [_apart_from(writer, given, files_of(given.name, formats, deep)) for given in inputs]
+
+
+def _apart_from(writer: dict[str, Input], given: Input, files: list[str]) -> Input:
+    for file in files:
+        other = writer.get(file, given)
+        if other is not given and not given.fault:
+            fault = f"would be written to {file} as {other.title} is: rename one of them"
+            return replace(given, fault=fault)
+    return given

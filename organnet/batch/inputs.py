@@ -203,6 +203,8 @@ class Input:
             if not self.path.exists():
                 raise OrganNetError(f"{self.title} does not exist: check the path")
             files = sorted(self.files())
+            if not all(path.is_file() for path in files):  # reading a pipe would not end
+                raise OrganNetError(f"{self.title} is no regular file: give one on a disk")
         except OSError as error:
             place = (error.filename or self.path) if self.names_path else self.name
             raise OrganNetError(

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from organnet.batch.books import Books, numbers_given, open_books
 from organnet.batch.finding import find_inputs, numbered
-from organnet.batch.formats import check_places, choose_formats, why_not
+from organnet.batch.formats import apart, choose_formats, why_not
 from organnet.batch.inputs import Input
 from organnet.batch.record import How
 from organnet.batch.report import REPORT
@@ -43,7 +43,7 @@ def segment(
     files = [find_weights(named) for named in weights]
     how = How(tuple(sha256(file) for file in files), chosen, deep, anonymise)
     scans = numbered(found.inputs, numbers_given(out)) if anonymise else found.inputs
-    check_places(scans, chosen, out)
+    scans = apart(scans, chosen, deep, out)
     reasons = [why_not(given, chosen) for given in scans]
     if all(reasons):
         raise OrganNetError(str(reasons[0]))

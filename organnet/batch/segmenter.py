@@ -1,5 +1,6 @@
 """What the worker does with one scan: read, segment, write in every format, look, draw."""
 
+import itertools
 from pathlib import Path
 
 from organnet.batch.checks import warnings_of
@@ -30,16 +31,23 @@ class Segmenter:
         scan = given.read()
         prediction = predict(self.networks, scan.ct, self.how.deep)
         found = Segmented(scan, prediction, self.how.anonymise)
-        paths = [
-            path
-            for name in self.how.formats
-            for path in FORMATS[name].write(found, folder, given.name)
-        ]
+        paths = {name: FORMATS[name].write(found, folder, given.name) for name in self.how.formats}
         organs = measure(prediction.labels)
         case = Case(given.name, scan.ct, prediction.labels, frozenset(organs))
         save(case_planes(case), folder / picture_name(given.name))
         return Answer(
-            outputs=tuple(path.relative_to(folder).as_posix() for path in paths),
-            warnings=(*scan.warnings, *warnings_of(prediction.labels, organs)),
+            outputs=tuple(
+                path.relative_to(folder).as_posix()
+                for path in itertools.chain.from_iterable(paths.values())
+            ),
+            warnings=(
+                *scan.warnings,
+                *(
+                    f"no organ was found: no {name} was written"
+                    for name in paths
+                    if not paths[name]
+                ),
+                *warnings_of(prediction.labels, organs),
+            ),
             volumes_ml={name: organ.volume_ml for name, organ in organs.items()},
         )

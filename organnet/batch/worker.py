@@ -107,7 +107,10 @@ class Worker:
 
     def _given_up(self) -> Answer:
         self.close()
-        return Answer(f"it took more than {LONGEST_S / 60:.0f} minutes and was given up")
+        return Answer(
+            f"it took more than {LONGEST_S / 60:.0f} minutes and was given up: "
+            "try it alone, or a smaller part of it"
+        )
 
     def _epitaph(self) -> str:
         """One line on how the process ended."""
@@ -120,8 +123,9 @@ class Worker:
                 signal.SIGSEGV: ", perhaps by a broken file",
             }
             said = (signal.strsignal(-code) or f"signal {-code}").lower()
-            return f"the process that segmented it was ended ({said}){hints.get(-code, '')}"
-        return f"the process that segmented it ended with code {code}"
+            hint = hints.get(-code, "")
+            return f"the process that segmented it was ended ({said}){hint}: try it again alone"
+        return f"the process that segmented it ended with code {code}: {REPORT_IT}"
 
 
 def _serve(line: connection.Connection, load: Callable[[], Segment]) -> None:
@@ -144,7 +148,9 @@ def _serve(line: connection.Connection, load: Callable[[], Segment]) -> None:
 
 def _answer(segment: Segment, given: Input, folder: Path) -> Answer:
     _forget_peak()
-    tempfile.tempdir = str(folder)  # what is unpacked there goes, however this process ends
+    # What is unpacked goes, however this process ends. Where nothing is to be named, not even a
+    # kill of all may leave it among the outputs: beside the link, as which such an input is given
+    tempfile.tempdir = str(folder if given.names_path else given.path.parent)
     try:
         answer = segment(given, folder)
     except Exception as error:

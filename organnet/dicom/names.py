@@ -58,8 +58,9 @@ CODES: dict[str, tuple[Code, Code | None]] = {
 """What each organ is, and on which side where there are two of it."""
 
 _SIDES = {
-    "L": "l lt lft left li lks link links linke linker sx sin izq gauche",
-    "R": "r rt rgt right re rts recht rechts rechte rechter dx dext der droite droit",
+    "L": "l lt lft left li lks link links linke linker sx sin sinistra izq izquierda gauche",
+    "R": "r rt rgt right re rts recht rechts rechte rechter dx dext destra der derecha droite "
+    "droit",
 }
 _UNPAIRED = {
     "BrainStem": "brainstem brainstm brnstem stembrain stammhirn hirnstamm troncocerebral "
@@ -78,7 +79,7 @@ _PAIRED = {
     "glandparotid glndparotid glparotid glparotis glandulaparotis glandulaparotidea "
     "glandparotis glandeparotide ohrspeicheldruese ohrspeicheldruse",
     "Submandibular": "submandibular submandibulargland submandibulargl submandibularglnd "
-    "submandibularis submandibula submandib submand submandgland submandglnd submandgl "
+    "submandibularis submandib submand subman submandgland submandglnd submandgl "
     "submandgld submandibgland smg smgland glandsubmand glandsubmandibular glandsubmandib "
     "glndsubmand glndsubmandib glndsubmandibular glsubmand glsubmandib glsubmandibular "
     "glsubmandibularis glandulasubmandibularis glandesousmaxillaire sousmaxillaire "

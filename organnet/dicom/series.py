@@ -26,6 +26,8 @@ _PATIENT = ("PatientID", "PatientName", "PatientBirthDate")
 """What tells patients apart: exports leave one or another of them empty, mostly the ID."""
 _DRAWN_ON = "the CT that was drawn on is taken"
 _FIRST = "an original CT is taken before a derived one, then an axial one, then the most images"
+_FEWEST_PLACES = 10
+"""Fewer are no head: a few images are taken to plan with, at one place to wait for contrast."""
 _CT = "CT"
 _ENHANCED = "enhanced CT"
 _ENHANCED_CLASSES = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
@@ -72,8 +74,8 @@ def choose_ct(
 
     `drawn_on` are UIDs of images or series that structures refer to. Else an original series comes
     before a derived one, as reformats are, an axial one before others, and then the one with the
-    most images; last those whose images all lie at one place, as they do while contrast is
-    awaited. Where two are alike the smaller UID decides. Localizers, reports and other modalities
+    most images; last those whose images lie at a few places alone. Where two are alike the smaller
+    UID decides. Localizers, reports and other modalities
     are left aside. With `anonymise` series are told by their numbers alone: a description is free
     text.
 
@@ -132,10 +134,13 @@ def _image_type(header: Dataset) -> list[str]:
     return [image_type] if isinstance(image_type, str) else list(image_type or ())
 
 
-def _rank(instances: list[_Instance]) -> tuple[bool, bool, bool, int]:
+def _rank(instances: list[_Instance]) -> tuple[bool, bool, bool, bool, int]:
     """What makes a series of slices the less likely to be the CT that is meant; least is best."""
     places = {text(one.header, "ImagePositionPatient") for one in instances}
-    return len(places) == 1, _is_derived(instances), not _is_axial(instances), -len(instances)
+    return (
+        *(len(places) == 1, len(places) < _FEWEST_PLACES),
+        *(_is_derived(instances), not _is_axial(instances), -len(instances)),
+    )
 
 
 def _is_derived(instances: list[_Instance]) -> bool:
@@ -173,8 +178,14 @@ def _refuse_patients(instances: list[_Instance], path: Path) -> None:
 
 
 def _values(instances: list[_Instance], keyword: str) -> int:
-    """How many values an element has: one name may be in capitals, or end in empty parts."""
-    return len({text(one.header, keyword).rstrip("^ ").casefold() for one in instances})
+    """How many values an element has: one name may be in capitals, or end in empty parts.
+
+    Where all have one PatientID, what is left out here and there is no value of its own.
+    """
+    values = {text(one.header, keyword).rstrip("^ ").casefold() for one in instances}
+    if len({text(one.header, "PatientID") for one in instances}) == 1 != "":
+        values.discard("")
+    return len(values)
 
 
 def _series_name(instances: list[_Instance]) -> str:

@@ -1,5 +1,6 @@
 """The images of a series in order along their normal, and where they lie."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ LARGEST_STRAY_MM = 1.0
 """How far an image may lie beside the line of the others."""
 LARGEST_TILT_DEGREES = 45.0
 """No gantry tilts that far (30 degrees): positions and orientation contradict each other."""
+LEAST_TILT_DEGREES = 1.0
+"""From here on a tilt that the header alone knows is told: 2.6 mm over 150 mm."""
 PIXEL_MM = (0.05, 10.0)
 """Smallest and largest distance of pixels that can be a head's."""
 
@@ -94,14 +97,20 @@ def stack_slices(slices: list[Slice], series: str, read_hu: ReadHU) -> tuple[Sta
     _refuse_unlike(slices, series)
     if len({text(one.image.header, "TemporalPositionIdentifier") for one in slices}) > 1:
         raise OrganNetError(f"series {series} holds several points in time (4D): export one")
+    if len({text(one.image.header, "ConvolutionKernel") for one in slices} - {""}) > 1:
+        raise OrganNetError(
+            f"series {series} holds several reconstructions (ConvolutionKernel): export one"
+        )
     direction, pixel_mm = _axes(slices)
     slices, warnings = _one_for_each_place(slices, direction, series, read_hu)
     if len(slices) < 2:
         raise OrganNetError(f"series {series} is a single slice: give the whole CT series")
+    warnings += _mixed_acquisitions(slices)
     offsets = np.array([one.image.origin_mm for one in slices]) - slices[0].image.origin_mm
     heights, shifts = offsets @ direction[:, 0], offsets @ direction[:, 1:]
     if np.abs(shifts).max() <= min(SAME_PLACE_MM, min(pixel_mm) / 5):
         shifts = np.zeros_like(shifts)
+        warnings += _tilt_unseen(slices[0])
     else:
         warnings.append(_tilt(slices, heights, shifts, series))
     lossy = sum(is_lossy(one.image.header) for one in slices)
@@ -205,6 +214,29 @@ def _are_copies(place: list[Slice], read_hu: ReadHU) -> bool:
         if not np.array_equal(read_hu(first.file), read_hu(other.file)):
             return False
     return True
+
+
+def _mixed_acquisitions(slices: list[Slice]) -> list[str]:
+    """A warning where acquisitions, each in one piece, would lie between each other's images."""
+    numbers_in_order = [text(one.image.header, "AcquisitionNumber") for one in slices]
+    pieces = [number for number, _ in itertools.groupby(numbers_in_order)]
+    count = len(set(pieces))
+    if len(pieces) == count:
+        return []
+    return [f"images of {count} acquisitions lie between each other: they may be of two scans"]
+
+
+def _tilt_unseen(one: Slice) -> list[str]:
+    """A warning where the header tells of a tilt and the images lie straight upon each other."""
+    if not text(one.image.header, "GantryDetectorTilt"):
+        return []
+    degrees = float(numbers(one.image.header, "GantryDetectorTilt", 1, one.file)[0])
+    if abs(degrees) < LEAST_TILT_DEGREES:
+        return []
+    return [
+        f"the header has the gantry tilted by {degrees:g} degrees, the images' places do not: "
+        "taken as straight, check the outlines"
+    ]
 
 
 def _tilt(
