@@ -220,7 +220,7 @@ def test_swapped_labels_are_all_on_the_wrong_side():
         "Parotid R": ["100", "0", "0", "0", "1", "1", "1"],
         "Submandibular L": ["0", "100", "0", "0", "1", "1", "1"],
     }
-    lacking = "Without a voxel in any case: Optic nerve L, Optic nerve R, Submandibular R"
+    lacking = "Not drawn in any case: Optic nerve L, Optic nerve R, Submandibular R"
     assert lacking in texts(figure)
     figure = figures.left_right_confusion(count_sides([good, bad, good, good]))
     assert shares(figure)["Parotid R"] == ["25.0", "75.0", "0", "0", "4", "1", "1"]

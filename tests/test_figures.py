@@ -138,7 +138,10 @@ def test_best_median_and_worst_are_found_and_drawn():
     predictions = {name: shifted(case) for name, case in kept.items()}
     figure = figures.best_median_worst(kept, predictions, table)
     assert len(figure.axes) == 9
-    assert [t.get_text()[:7] for t in figure.texts[:3]] == ["best: b", "median:", "worst: "]
+    titles = [t.get_text() for t in figure.texts[:3]]
+    n = table.dropna(subset="dsc")["case"].nunique()
+    assert titles[0].startswith(f"best of {n}: b, mean DSC ") and titles[0].endswith(" %")
+    assert [title[:7] for title in titles[1:]] == ["median:", "worst: "]
     assert figures.ranked_cases(table[table["case"] == "a"]) == {"best": "a"}
     assert list(figures.ranked_cases(table[table["case"] < "c"])) == ["best", "worst"]
 

@@ -37,7 +37,7 @@ def left_right_confusion(counts: pd.DataFrame) -> Figure:
         _draw_cells(axes, table)
         _draw_counts(axes, table)
     if lacking:
-        note = f"Without a voxel in any case: {', '.join(lacking)}"
+        note = f"Not drawn in any case: {', '.join(lacking)}"
         figure.text(0, 1.2 / total_mm, note, color="#444444")
     return figure
 

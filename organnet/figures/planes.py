@@ -72,7 +72,8 @@ def best_median_worst(
     means = _mean_dsc(metrics)
     rows = []
     for rank, name in ranked_cases(metrics).items():
-        title = f"{rank}: {name}, mean DSC {means[name]:.2f}"
+        of = f" of {len(means)}" if rank == "best" else ""
+        title = f"{rank}{of}: {name}, mean DSC {100 * means[name]:.0f} %"
         rows.append((title, view_of(cases[name], predictions[name])))
     return _rows(rows, hu_window)
 
