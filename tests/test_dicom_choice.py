@@ -62,3 +62,9 @@ def test_what_one_series_leaves_out_makes_no_second_patient(tmp_path: Path) -> N
     assert read_dicom_ct(tmp_path).ct.shape == (4, 6, 7)
     write_images(series(4, PatientBirthDate="19600101"), tmp_path / "5")
     refused(tmp_path, r"CTs of 2 patients \(PatientBirthDate\)|mixes 2 patients")
+
+
+def test_without_an_id_whoever_has_no_name_is_another_patient(tmp_path: Path) -> None:
+    write_images(series(2, count=4, PatientID="", PatientName="Archer^Alice"), tmp_path / "2")
+    write_images(series(4, PatientID="", PatientName=""), tmp_path / "4")
+    refused(tmp_path, r"CTs of 2 patients \(PatientName\)")

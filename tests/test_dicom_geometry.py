@@ -226,7 +226,9 @@ def test_acquisitions_between_each_other_are_told(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("degrees", "told"), [("0", False), ("0.5", False), ("-15", True)])
+@pytest.mark.parametrize(
+    ("degrees", "told"), [("0", False), ("0.5", False), ("-15", True), ("", False)]
+)
 def test_a_tilt_that_the_header_alone_knows_is_told(
     degrees: str, told: bool, tmp_path: Path
 ) -> None:

@@ -183,7 +183,8 @@ def _values(instances: list[_Instance], keyword: str) -> int:
     Where all have one PatientID, what is left out here and there is no value of its own.
     """
     values = {text(one.header, keyword).rstrip("^ ").casefold() for one in instances}
-    if len({text(one.header, "PatientID") for one in instances}) == 1 != "":
+    ids = {text(one.header, "PatientID") for one in instances}
+    if len(ids) == 1 and "" not in ids:
         values.discard("")
     return len(values)
 

@@ -228,9 +228,10 @@ def _mixed_acquisitions(slices: list[Slice]) -> list[str]:
 
 def _tilt_unseen(one: Slice) -> list[str]:
     """A warning where the header tells of a tilt and the images lie straight upon each other."""
-    if not text(one.image.header, "GantryDetectorTilt"):
+    try:
+        degrees = float(numbers(one.image.header, "GantryDetectorTilt", 1, one.file)[0])
+    except OrganNetError:  # nothing is read by it, so nothing depends on it
         return []
-    degrees = float(numbers(one.image.header, "GantryDetectorTilt", 1, one.file)[0])
     if abs(degrees) < LEAST_TILT_DEGREES:
         return []
     return [
