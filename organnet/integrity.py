@@ -23,9 +23,15 @@ _LONGEST_FIELD = 500
 """Of a .nrrd's header; ITK's reader has 1,025 bytes for a message that repeats a field."""
 _MOST_DIMENSIONS = 9
 """Of a .mha; ITK's reader has room for 10 numbers, whatever the header says."""
+_LARGEST_COSINE = 1e3
+"""Of a .mha's directions; ITK's search for the nearest rotation has no end where one is 1e308."""
 _HEADER_BYTES = 1 << 20
 _NRRD_END = re.compile(rb"\r?\n\r?\n")
 _MHA_END = re.compile(rb"ElementDataFile\s*[=:]\s*LOCAL\r?\n")
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_MHA_DIRECTIONS = re.compile(
+    rb"^(?:TransformMatrix|Rotation|Orientation)[ \t]*[=:]([^\r\n]*)", re.MULTILINE
+)
 _NRRD_APART = re.compile(rb"\ndata ?file:(?!=)", re.IGNORECASE)
 _MHA_VALUES = re.compile(rb"^ElementDataFile[ \t]*[=:][ \t]*(\S*)", re.MULTILINE)
 
@@ -41,12 +47,17 @@ def check_header(path: Path) -> None:
             raise ValueError("its header is no text in short lines")
     elif path.name.lower().endswith(".mha"):
         head = _MHA_END.split(head, 1)[0]
+        if _NO_TEXT.search(head):
+            raise ValueError("its header is no text")
         for number in re.findall(rb"NDims\s*[=:]\s*(\S*)", head):
             if not (number.isdigit() and int(number) <= _MOST_DIMENSIONS):
                 raise ValueError("it has no valid number of dimensions")
         for number in re.findall(rb"CompressedDataSize\s*[=:]\s*(\S*)", head):
             if not (number.isdigit() and int(number) <= path.stat().st_size):
                 raise ValueError("it holds less than its header says")
+        for number in b" ".join(_MHA_DIRECTIONS.findall(head)).split():
+            if not abs(float(number)) <= _LARGEST_COSINE:
+                raise ValueError("its axes have no valid directions")
 
 
 def check_size(path: Path, voxel_bytes: int) -> None:

@@ -43,6 +43,8 @@ def _forms_apart_mm(path: Path, reader: sitk.ImageFileReader) -> float:
         return 0.0
     sform = np.array([_numbers(reader, f"srow_{axis}") for axis in "xyz"])
     between = sform - _qform(path, reader)
+    if not np.isfinite(between).all():
+        return np.inf
     ends = itertools.product(*((0, size - 1) for size in reader.GetSize()))
     return max(float(np.linalg.norm(between @ (*corner, 1))) for corner in ends)
 

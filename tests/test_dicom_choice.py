@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_parts import head_hu, refused, series, write_images
+from pydicom import DataElement
 
 from organnet.dicom.ct import read_dicom_ct
 
@@ -34,6 +35,14 @@ def test_a_reformat_or_a_contrast_monitor_with_more_images_is_left_aside(
     assert found.warnings[0].startswith(
         f"took series 2 (PLAN): CT, 4 files, left aside series 4 (OTHER): {described}: an original"
     )
+
+
+def test_an_image_type_that_is_a_number_is_none(tmp_path: Path) -> None:
+    images = series(4, "PLAN", 4)
+    for image in images:
+        image[0x00080008] = DataElement(0x00080008, "US", 3)
+    write_images(images, tmp_path)
+    assert read_dicom_ct(tmp_path).warnings == ()
 
 
 def test_a_few_original_images_are_no_ct_of_a_head(tmp_path: Path) -> None:

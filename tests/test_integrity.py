@@ -98,6 +98,9 @@ def test_a_header_may_not_ask_for_more_than_is_there(
     [
         (".mha", b"NDims = 3", b"NDims = 1000"),
         (".mha", b"NDims = 3", b"NDims = -1"),
+        (".mha", b"TransformMatrix = 1", b"TransformMatrix = 1e308"),
+        (".mha", b"TransformMatrix = 1", b"TransformMatrix = nan"),
+        (".mha", b"TransformMatrix", b"Transfo\0mMatrix"),
         (".nrrd", b"dimension: 3", b"dimension: " + b"3" * 2000),
         (".nrrd", b"NRRD0004", b"N" * 2000),
     ],

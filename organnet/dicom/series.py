@@ -1,6 +1,7 @@
 """The one CT series among the DICOM files of a folder."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,7 +132,8 @@ def _kind(header: Dataset) -> str:
 
 def _image_type(header: Dataset) -> list[str]:
     image_type = header.get("ImageType")
-    return [image_type] if isinstance(image_type, str) else list(image_type or ())
+    several = isinstance(image_type, Sequence) and not isinstance(image_type, str)
+    return list(image_type) if several else [str(image_type)]
 
 
 def _rank(instances: list[_Instance]) -> tuple[bool, bool, bool, bool, int]:
