@@ -61,7 +61,7 @@ def test_a_nifti_whose_two_forms_agree_is_read_without_a_word(
     [
         (292, -8.0, "8.0"),  # the sform's shift to the left; written as 0
         (280, 2.0, "20.0"),  # its columns the other way: 5 times 2 mm, either way; written as -2
-        (268, float("nan"), "inf"),  # the qform's shift to the right
+        (280, float("inf"), "inf"),  # which is no place at all
         (76, -1.0, "18.0"),  # the qform's slices the other way: 3 times 3 mm, either way
     ],
 )
