@@ -287,8 +287,8 @@ def _alone(out: Path) -> Iterator[None]:
 
 def _clean(out: Path) -> None:
     """Undo what a killed run left: cases half in place, its stage, temporary names of the books."""
-    stages = list(out.glob(f"{STAGE}*")) or [out / STAGE]
-    for stage in stages:
+    # Where no stage is left nothing can come back, and what is half in place still has to go
+    for stage in list(out.glob(f"{STAGE}*")) or [out / STAGE]:
         take_back(stage, out)
         shutil.rmtree(stage, ignore_errors=True)
     for name in (MANIFEST, REPORT, UNFINISHED, f"{RECORDS}/*.json"):

@@ -165,23 +165,21 @@ def apart(inputs: list[Input], formats: tuple[str, ...], deep: bool, out: Path) 
     whole = [given for given in inputs if not given.fault]
     theirs = {path.resolve() for given in whole for path in _files(given)}
     drawings = {(given.path / STRUCTURES).resolve() for given in whole}
-    for given in whole:
-        if given.is_dicom and out.resolve().is_relative_to(given.path.resolve()):
+    told = []
+    for given in inputs:
+        files = [] if given.fault else files_of(given.name, formats, deep)
+        if files and given.is_dicom and out.resolve().is_relative_to(given.path.resolve()):
             raise OrganNetError(f"{out} lies within {given.title}: use another --out")
-        for file in files_of(given.name, formats, deep):
+        for file in files:
             path = (out / file).resolve()
             if path in theirs or path.parent in drawings:
                 raise OrganNetError(
                     f"{out / file} would replace an input's file: use another --out"
                 )
-            writer.setdefault(file, given)
-    return [_apart_from(writer, given, files_of(given.name, formats, deep)) for given in inputs]
-
-
-def _apart_from(writer: dict[str, Input], given: Input, files: list[str]) -> Input:
-    for file in files:
-        other = writer.get(file, given)
-        if other is not given and not given.fault:
-            fault = f"would be written to {file} as {other.title} is: rename one of them"
-            return replace(given, fault=fault)
-    return given
+        taken = [file for file in files if writer.setdefault(file, given) is not given]
+        if taken:
+            other = writer[taken[0]].title
+            fault = f"would be written to {taken[0]} as {other} is: rename one of them"
+            given = replace(given, fault=fault)
+        told.append(given)
+    return told
