@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from organnet.figures.style import DOUBLE_MM, GREY, new_figure, printed
 
 ROW_MM, TOP_MM, FOOT_MM = 7.0, 12.0, 16.0
-VARIANT_NAMES = {
+NAMES = {
     "organnet": "OrganNet2.5D",
     "no-hdc": "no dilation (HDC)",
     "no-resse": "no ResSE",
@@ -42,7 +42,7 @@ def ablation(table: pd.DataFrame) -> Figure:
     for place in (numbers, ps):
         place.set_axis_off()
     for y, (name, row) in enumerate(table.iterrows()):
-        numbers.text(0.0, y, VARIANT_NAMES[str(name)], va="center")
+        numbers.text(0.0, y, NAMES[str(name)], va="center")
         for column, (_, cell) in enumerate(COLUMNS):
             numbers.text(_x(column), y, cell(row), va="center", ha="right")
         if np.isnan(row["difference"]):
