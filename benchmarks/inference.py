@@ -57,8 +57,8 @@ def run(options: Options) -> list[Table]:
         "matrix-product rate."
     )
     columns = (
-        *("grid", "against", "ours", "theirs", "times faster", "our memory", "theirs"),
-        *("least DSC of an organ", "windows", "limit"),
+        *("grid", "against", "ours", "theirs", "times faster"),
+        *("our memory", "theirs", "ours of theirs", "least DSC of an organ", "windows", "limit"),
     )
     note_outside = (
         f"Of our seconds, those outside the network. *Must reach*: at most "
@@ -131,7 +131,7 @@ def _compared(spent: dict[str, list[Spent]], grid: str, options: Options) -> lis
         rows.append(
             (
                 *(GRIDS[grid], name, f"{seconds(ours):.1f} s", f"{seconds(spent[peer]):.1f} s"),
-                *(ratios(spent[peer], ours), gib(memory[0]), gib(memory[1])),
+                *(ratios(spent[peer], ours), *map(gib, memory), percent(memory[0] / memory[1])),
                 least_dsc(label_maps["ours"], label_maps[peer]),
                 *(f"{windows[0]} and {windows[1]}", f"{limit:.1f} s"),
             )

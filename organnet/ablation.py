@@ -11,6 +11,7 @@ from organnet import figures
 from organnet.errors import OrganNetError
 from organnet.evaluation import METRICS, read_metrics
 from organnet.experiment import evaluate_run, open_run
+from organnet.figures.ablation import VARIANT_NAMES, p_text
 from organnet.files import atomic_path, read_json
 from organnet.model import OrganNet, parameter_count
 from organnet.organs import ORGAN_NAMES
@@ -98,12 +99,31 @@ def as_text(table: pd.DataFrame) -> str:
     lines = [f"{'variant':<12}{'DSC %':>7}{'HD95 mm':>9}{'difference, 95 % interval':>27}{'p':>8}"]
     for name, row in table.iterrows():
         line = f"{name:<12}{100 * row['dsc']:>7.1f}{row['hd95_mm']:>9.1f}"
-        if not np.isnan(row["difference"]):
-            low, middle, high = 100 * row[["difference_low", "difference", "difference_high"]]
-            interval = f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
-            line += f"{interval:>27}{row['p_holm']:>8.3f}"
-        lines.append(line)
+        interval, p = _compared(row)
+        lines.append(f"{line}{interval:>27}{p:>8}".rstrip())
     return "\n".join(lines)
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """The table as 03_evaluation shows it: DSC (%) / HD95 (mm) of each organ that is scored."""
+    scored = [name for name in ORGAN_NAMES if table[f"dsc_{name}"].notna().any()]
+    heads = ["", "parameters (M)", "GFLOP", *scored, "over cases", "difference, 95 %", "p (Holm)"]
+    lines = [heads, ["---"] * len(heads)]
+    for name, row in table.iterrows():
+        both = [f"{100 * row[f'dsc_{o}']:.1f} / {row[f'hd95_mm_{o}']:.1f}" for o in scored]
+        mean = f"{100 * row['dsc']:.1f} / {row['hd95_mm']:.1f}"
+        compared = [words or "-" for words in _compared(row)]
+        cost = [f"{row['parameters']:.2f}", f"{row['gflop']:.1f}"]
+        lines.append([VARIANT_NAMES[str(name)], *cost, *both, mean, *compared])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _compared(row: pd.Series) -> tuple[str, str]:
+    """Difference to the paper's network with its interval (%), and p; empty in its own row."""
+    if np.isnan(row["difference"]):
+        return "", ""
+    low, middle, high = 100 * row[["difference_low", "difference", "difference_high"]]
+    return f"{middle:+.1f} ({low:+.1f} to {high:+.1f})", p_text(row["p_holm"])
 
 
 def model_cost(settings: Settings) -> dict[str, float]:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from organnet.ablation import ablation_table
 from organnet.evaluation import read_metrics, summarise
 from organnet.experiment import project_root
 from organnet.organs import ORGAN_NAMES
 from organnet.paper import PAPER, PAPER_RESULTS
 
+ABLATION = "ablation"
 OBSERVERS = "observers/metrics.csv"
 PAPER_CASES = 10
 HEADS = (
@@ -61,6 +63,15 @@ def observers_scores() -> pd.DataFrame | None:
     """Scores of two people who drew the same scans; None outside the repository."""
     root = results_folder()
     return read_metrics(root / OBSERVERS) if root else None
+
+
+def stored_ablation() -> pd.DataFrame | None:
+    """Table of the variants trained on real CT, of `ablation_table`; None outside the repository.
+
+    Raises OrganNetError as that does.
+    """
+    root = results_folder()
+    return ablation_table(root / ABLATION) if root else None
 
 
 def results_table(root: Path | None) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from organnet.ablation import ablation_table, as_text, model_cost
+from organnet.ablation import ablation_table, as_markdown, as_text, model_cost
 from organnet.errors import OrganNetError
 from organnet.evaluation import metrics_table, write_metrics
 from organnet.metrics import OrganScore
@@ -82,6 +82,16 @@ def test_the_table_as_text_has_every_variant(tmp_path: Path) -> None:
     ours, unet = as_text(ablation_table(tmp_path)).splitlines()[1:]
     assert ours.split() == ["organnet", "65.0", "3.5"]
     assert unet.split() == ["unet", "55.0", "4.5", "-10.0", "(-10.0", "to", "-10.0)", "0.031"]
+
+
+def test_the_table_as_markdown_has_the_organs_that_are_scored(tmp_path: Path) -> None:
+    scored(tmp_path, "organnet", [0.5, 0.6, 0.7, 0.8, 0.9, 0.4])
+    scored(tmp_path, "unet", [0.4, 0.5, 0.6, 0.7, 0.8, 0.3])
+    head, _, ours, unet = as_markdown(ablation_table(tmp_path)).splitlines()
+    assert head.count("|") == unet.count("|") == ours.count("|")
+    assert "| Mandible |" in head and "BrainStem" not in head
+    assert ours.endswith("| 65.0 / 3.5 | 65.0 / 3.5 | - | - |")
+    assert unet.endswith("| 55.0 / 4.5 | 55.0 / 4.5 | -10.0 (-10.0 to -10.0) | 0.031 |")
 
 
 def test_runs_of_other_data_are_not_compared(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from organnet.volume import Volume, read_volume, same_grid, write_volume
 
 COMMANDS = {
     *("reproduce", "training", "inference", "score"),
-    *("evaluate", "agreement", "export", "match", "convert", "phantom"),
+    *("evaluate", "agreement", "calibrate", "export", "match", "convert", "phantom"),
 }
 
 

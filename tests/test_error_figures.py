@@ -102,7 +102,7 @@ def test_what_is_found_where_the_truth_is_unknown_does_not_count():
     beyond = "".join(texts(figures.error_surfaces(case, prediction)))
     case.labels.array[24:] = UNKNOWN
     unknown = "".join(texts(figures.error_surfaces(case, prediction)))
-    assert "0.00.00.0" in unknown and "0.00.00.0" not in beyond
+    assert "0.00.00.00.0" in unknown and "0.00.00.0" not in beyond
 
 
 def texts(figure):
@@ -172,6 +172,16 @@ def test_a_found_piece_of_an_organ_that_was_not_drawn_is_not_apart_from_it():
     case, prediction = as_case(a_box()), a_box()
     prediction.array[0:3, 0:4, 0:4] = 7
     assert errors.stray_surfaces(case.labels, prediction) == {}
+
+
+def test_what_sticks_out_far_is_in_the_table():
+    case, prediction = as_case(a_box()), a_box()
+    prediction.array[24:32, 14:26, 16:28] = 6  # 20 mm more on a part of the highest slice
+    words = texts(figures.error_surfaces(case, prediction))
+    names = ["95 %, drawn to found", "95 %, found to drawn"]
+    assert words[words.index(names[0]) :][:2] == names
+    to_found, to_drawn = map(float, words[words.index("mean") + 7 :][:2])
+    assert to_found < 3 and 10 < to_drawn < 20
 
 
 @pytest.mark.parametrize("labels", [[], range(1, 10), [4]])

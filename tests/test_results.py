@@ -6,13 +6,15 @@ import pandas as pd
 import pytest
 from conftest import REPOSITORY
 
+from organnet.ablation import as_markdown as ablation_markdown
 from organnet.batch.run import segment
 from organnet.errors import OrganNetError
 from organnet.evaluation import evaluate, read_metrics, summarise, write_metrics
 from organnet.files import read_json, sha256
 from organnet.layout import SHIPPED
 from organnet.organs import ORGAN_NAMES
-from organnet.results import as_markdown, results_folder, results_table
+from organnet.results import as_markdown, results_folder, results_table, stored_ablation
+from organnet.settings import VARIANTS
 from organnet.weights import load_network
 
 RESULTS = REPOSITORY / "results"
@@ -136,6 +138,19 @@ def test_the_readme_compares_the_drawings_of_one_scan_over_the_organs_they_share
     assert len(shared) == 7
     pddca, oncologist, radiographer = (f"{100 * mean:.1f}" for mean in shared.mean())
     assert f"they are {pddca}, {oncologist} and {radiographer}" in readme()
+
+
+def test_the_readme_and_the_notebook_say_what_the_ablation_gave():
+    table = stored_ablation()
+    assert set(table.index) == set(VARIANTS) and set(table["cases"].dropna()) == {32}
+    flat, focal, unet = 100 * table["difference"][["all-3d", "focal-only", "unet"]]
+    text = " ".join(readme().split())
+    assert f"{-flat:.1f} points of DSC better than 3D throughout" in text
+    assert f"together {-focal:.1f} better than focal alone" in text
+    assert f"four poolings {unet:.1f} better than the paper's two" in text
+    notebook = (REPOSITORY / "notebooks" / "03_evaluation.ipynb").read_text(encoding="utf-8")
+    for row in ablation_markdown(table).splitlines():
+        assert row in notebook
 
 
 def test_in_no_patient_do_left_and_right_change_places():

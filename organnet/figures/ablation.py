@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from organnet.figures.style import DOUBLE_MM, GREY, new_figure, printed
 
 ROW_MM, TOP_MM, FOOT_MM = 7.0, 12.0, 16.0
-NAMES = {
+VARIANT_NAMES = {
     "organnet": "OrganNet2.5D",
     "no-hdc": "no dilation (HDC)",
     "no-resse": "no ResSE",
@@ -20,7 +20,7 @@ NAMES = {
 COLUMNS = (
     ("parameters\n(millions)", lambda row: f"{row['parameters']:.2f}"),
     ("GFLOP\nper patch", lambda row: f"{row['gflop']:.1f}"),
-    ("DSC (%),\nover cases", lambda row: f"{100 * row['dsc']:.1f}"),
+    ("DSC\n(%)", lambda row: f"{100 * row['dsc']:.1f}"),
     ("HD95\n(mm)", lambda row: f"{row['hd95_mm']:.1f}"),
 )
 """Head of a column of numbers, and what stands in it."""
@@ -42,13 +42,13 @@ def ablation(table: pd.DataFrame) -> Figure:
     for place in (numbers, ps):
         place.set_axis_off()
     for y, (name, row) in enumerate(table.iterrows()):
-        numbers.text(0.0, y, NAMES[str(name)], va="center")
+        numbers.text(0.0, y, VARIANT_NAMES[str(name)], va="center")
         for column, (_, cell) in enumerate(COLUMNS):
             numbers.text(_x(column), y, cell(row), va="center", ha="right")
         if np.isnan(row["difference"]):
             continue
         _draw_difference(axes, y, row)
-        ps.text(0.0, y, _p_text(row["p_holm"]), va="center")
+        ps.text(0.0, y, p_text(row["p_holm"]), va="center")
     for column, (head, _) in enumerate(COLUMNS):
         numbers.text(_x(column), -0.9, head, va="center", ha="right", color="#444444")
     ps.text(0.0, -0.9, "p (Holm)", va="center", color="#444444")
@@ -74,7 +74,8 @@ def _draw_difference(axes: Axes, y: int, row: pd.Series) -> None:
     axes.plot(100 * row["difference"], y, "o", color="black", markerfacecolor=face, markersize=5)
 
 
-def _p_text(p: float) -> str:
+def p_text(p: float) -> str:
+    """A p-value as a table prints it."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
@@ -83,6 +84,6 @@ def _basis(table: pd.DataFrame) -> str:
     cases, seeds = table["cases"].dropna(), int(table["seeds"].min())
     n = f"n = {cases.min():.0f} cases" if len(cases) else "no variant to compare"
     return (
-        f"{n}, {seeds} seed{'s' if seeds > 1 else ''}; filled: p < 0.05\n"
-        "bar: 95 % interval over cases, not over trainings"
+        f"{n} (a case's DSC is its organs' mean), {seeds} seed{'s' if seeds > 1 else ''}\n"
+        "filled: p < 0.05; bar: 95 % interval over cases, not over trainings"
     )

@@ -28,14 +28,14 @@ COLOURS = LinearSegmentedColormap.from_list("short and beyond", ["#1a6dff", "#f4
 MISSED, STRIPES = "#3c3c3c", "#9a9a9a"
 STRAY, DOTS = "#fff04d", "#3c3c3c"
 
-TITLE_MM, SOLID_MM, BAR_MM, TABLE_MM, NOTE_MM = 10.0, 70.0, 13.0, 21.0, 4.0
+TITLE_MM, SOLID_MM, BAR_MM, TABLE_MM, NOTE_MM = 10.0, 70.0, 13.0, 25.0, 4.0
 """Paper for titles, bodies, the colour bar, the table, and each note."""
 SMALLEST_MM = 100.0
 """Of the patient, down a panel: the scale bar keeps to its corner."""
 NAMES_MM, COLUMN_MM = 31.0, 16.8
 """Paper for the names of the table's rows, and for each organ."""
 
-Errors = Mapping[str, Float[np.ndarray, " n"]]
+Errors = Mapping[str, Float[np.ndarray, " _"]]
 
 
 @printed
@@ -44,9 +44,10 @@ def error_surfaces(case: Case, prediction: Volume) -> Figure:
 
     Every point of an organ's surface has its distance in mm to that organ's surface in the
     prediction: positive where the prediction reaches beyond the reference, negative where it falls
-    short. The table is over these points. Pieces of the prediction that touch nothing of what was
-    drawn of their organ are no part of that: they are dotted, and named with how far they reach.
-    Bone is left out, since it would tint the colours.
+    short. The table is over these points, but for its last row: that is over the points of the
+    prediction's surface, and tells of what sticks out far. Pieces of the prediction that touch
+    nothing of what was drawn of their organ are dotted, and named with how far they reach. Bone is
+    left out, since it would tint the colours.
 
     Args:
         case: reference; an organ drawn but not found is hatched and named as missed.
@@ -57,6 +58,7 @@ def error_surfaces(case: Case, prediction: Volume) -> Figure:
     found = prediction.with_array(np.where(unknown, np.uint8(0), prediction.array))
     organs = organ_surfaces(case.labels)
     errors = surface_errors(organs, found)
+    excess = surface_errors(organ_surfaces(found), case.labels)
     stray = stray_surfaces(case.labels, found)
     notes = [*_notes(organs.keys(), found), *_stray_note(stray, case.labels)]
     foot_mm = BAR_MM + TABLE_MM + NOTE_MM * len(notes)
@@ -75,7 +77,7 @@ def error_surfaces(case: Case, prediction: Volume) -> Figure:
         draw_scale_bar(figure.axes[0])
     _draw_bar(place(figure, (55, foot_mm - 5, DOUBLE_MM - 110, 2.5), total_mm))
     box = (0, foot_mm - BAR_MM - TABLE_MM, DOUBLE_MM, TABLE_MM)
-    _draw_table(place(figure, box, total_mm), organs.keys(), errors)
+    _draw_table(place(figure, box, total_mm), organs.keys(), errors, excess)
     for number, note in enumerate(notes):
         figure.text(0, (1 + NOTE_MM * (len(notes) - 1 - number)) / total_mm, note)
     return figure
@@ -203,26 +205,28 @@ def _draw_bar(axes: Axes) -> None:
     axes.text(1.07, 0.5, "prediction reaches beyond", ha="left", **ends)
 
 
-def _draw_table(axes: Axes, drawn: Set[str], errors: Errors) -> None:
-    """A column per drawn organ: mean of its distances; mean and 95th percentile without sign."""
+def _draw_table(axes: Axes, drawn: Set[str], errors: Errors, excess: Errors) -> None:
+    """A column per drawn organ: mean of its distances, and without sign their mean and 95 %."""
     axes.set(xlim=(0, DOUBLE_MM), ylim=(0, TABLE_MM))
     axes.axis("off")
+    axes.text(0, 18, "distances (mm)", va="bottom")
     rows = {
-        "mean (mm)": lambda mm: _signed(f"{mm.mean():+.1f}"),
-        "mean absolute (mm)": lambda mm: f"{np.abs(mm).mean():.1f}",
-        "95 % within (mm)": lambda mm: f"{np.percentile(np.abs(mm), 95):.1f}",
+        "mean": lambda name: _signed(f"{errors[name].mean():+.1f}"),
+        "mean absolute": lambda name: f"{np.abs(errors[name]).mean():.1f}",
+        "95 %, drawn to found": lambda name: f"{np.percentile(np.abs(errors[name]), 95):.1f}",
+        "95 %, found to drawn": lambda name: f"{np.percentile(np.abs(excess[name]), 95):.1f}",
     }
     for number, row in enumerate(rows):
-        axes.text(0, 10 - 4 * number, row)
+        axes.text(0, 14 - 4 * number, row)
     columns = [organ.name for organ in ORGANS if organ.name in drawn]
     for number, name in enumerate(columns):
         right = NAMES_MM + COLUMN_MM * (number + 1)
-        axes.text(right, 14, SHORT_NAMES[name], ha="right", va="bottom")
+        axes.text(right, 18, SHORT_NAMES[name], ha="right", va="bottom")
         for line, summary in enumerate(rows.values()):
-            cell = summary(errors[name]) if name in errors else "missed" if line == 0 else "-"
-            axes.text(right, 10 - 4 * line, cell, ha="right")
+            cell = summary(name) if name in errors else "missed" if line == 0 else "-"
+            axes.text(right, 14 - 4 * line, cell, ha="right")
     if columns:
-        axes.plot([0, right], [13.3, 13.3], color="#555555", linewidth=0.6)
+        axes.plot([0, right], [17.3, 17.3], color="#555555", linewidth=0.6)
 
 
 def _signed(number: str) -> str:

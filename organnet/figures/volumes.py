@@ -82,7 +82,8 @@ def volume_against_dsc(metrics: pd.DataFrame, voxel_ml: Mapping[str, float]) -> 
             )
     axes.set_xscale("log")
     plain_ticks(axes.xaxis, ML_TICKS)
-    n = f"n = {len(rows)} organs of {rows['case'].nunique()} cases"
+    cases = rows["case"].nunique()
+    n = f"n = {len(rows)} organs of {cases} case{'s' if cases > 1 else ''}"
     axes.set(xlabel=f"volume of the organ (ml); {n}", ylabel="DSC (%)", ylim=(-3, 103))
     axes.grid()
     figure.legend(loc="outside lower center", ncols=3, handletextpad=0.2, columnspacing=1.0)
