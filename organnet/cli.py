@@ -290,17 +290,27 @@ def phantom(
 
 def main() -> None:
     """Entry point: errors that a user can mend are one line, exit code 2 or 1."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as Ctrl-C does, and clean up
+    _stop_as_ctrl_c_does()
     try:
         app()
     except RunError as error:
         _leave(error, 1)
     except OrganNetError as error:
         _leave(error, 2)
+    except MemoryError:
+        _leave("not enough memory for it: close other programs, or use a larger machine", 1)
     except SystemExit as end:
         if end.code == INTERRUPTED:
             _leave("stopped: run the same command to go on", 1)
         raise
+
+
+def _stop_as_ctrl_c_does() -> None:
+    """Where the process is told to end or its terminal is closed: then it cleans up."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as of nohup
+            signal.signal(number, signal.default_int_handler)
 
 
 def _leave(message: object, code: int) -> None:

@@ -29,11 +29,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(_usual_mode())
+        _onto_disk(temporary)
         temporary.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _onto_disk(path: Path) -> None:
+    """Wait until the bytes are where a power cut cannot take them: a new name may come before."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _usual_mode() -> int:
@@ -67,6 +77,16 @@ def move(path: Path, target: Path) -> None:
         path.replace(target)
     except OSError as error:
         raise _cannot_write(target, error) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, where it is there; raises OrganNetError where it may not be removed."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OrganNetError(
+            f"cannot remove {path} ({error.strerror}): choose a folder that you may write to"
+        ) from error
 
 
 def write_json(path: Path, content: object) -> None:

@@ -27,6 +27,8 @@ from organnet.layout import IMAGE_FORMATS
 
 AIR_HU = -1024
 """Lowest HU kept; scanners pad with -2000, -3024 or -32768 outside their field of view."""
+SPACING_MM = (0.05, 20.0)
+"""Of a CT's voxels. Metres or micrometres make a network's grid of no voxel, or of terabytes."""
 
 _UNREADABLE = (RuntimeError, MemoryError, OSError, EOFError, ValueError, zlib.error)
 """What readers raise of a file that is not whole, or is none."""
@@ -107,9 +109,13 @@ def read_ct(path: Path) -> Volume:
 
     Raises OrganNetError as `read_volume`, and where the values cannot be a head's CT in HU: beyond
     16 bits, no air (below -500 HU), or no soft tissue (-200 to 200 HU) - the marks of an image
-    that was rescaled to 0..1 or 0..255, or stored without its intercept.
+    that was rescaled to 0..1 or 0..255, or stored without its intercept; or its voxels be a CT's,
+    as where their spacing is not in mm.
     """
     volume = read_volume(path)
+    if not all(SPACING_MM[0] <= mm <= SPACING_MM[1] for mm in volume.spacing_mm):
+        sizes = " x ".join(f"{mm:.3g}" for mm in volume.spacing_mm)
+        raise OrganNetError(f"{path} has voxels of {sizes} mm (z, y, x): correct their spacing")
     array = volume.array
     refuse_what_is_no_ct(array, path)
     hu = array if array.dtype == np.int16 else np.empty(array.shape, np.int16)

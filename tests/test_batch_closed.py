@@ -147,3 +147,14 @@ def test_a_file_that_is_closed_when_its_turn_comes_is_one_line(tmp_path: Path, c
     close(tmp_path / "closed")
     with pytest.raises(OrganNetError, match=r"scan\.nrrd cannot be read \(Permission denied\)"):
         given.sha256()
+
+
+def test_what_cannot_be_read_keeps_its_number_as_others_do(tmp_path: Path) -> None:
+    absent, there = tmp_path / "absent.nrrd", write_tiny(tmp_path / "there.nrrd")
+    inputs = find_inputs([absent, there]).inputs
+    first = numbered(inputs, {})
+    assert [scan.name for scan in first] == ["case-001", "case-002"]
+    known = {"": ["case-001"]}  # killed after the first
+    assert [scan.name for scan in numbered(inputs, known)] == ["case-001", "case-002"]
+    known[first[1].sha256()] = ["case-002"]
+    assert [scan.name for scan in numbered(inputs, known)] == ["case-001", "case-002"]

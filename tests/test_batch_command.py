@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,7 @@ def _is_done(out: Path, case: str) -> bool:
     return record is not None and record.status == DONE
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_by_its_user_it_goes_on_where_it_was(
     stop: signal.Signals, smoke_run: Run, twenty: Path, tmp_path: Path
 ) -> None:
@@ -136,11 +137,13 @@ def test_stopped_by_its_user_it_goes_on_where_it_was(
         stderr=subprocess.PIPE,
         text=True,
         # Begun in the background, as by `make test &`, a process is deaf to Ctrl-C
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (signal.SIGINT, stop)],
+        start_new_session=True,
     )
     while process.poll() is None and not _is_done(out, "image0"):
         time.sleep(0.01)
-    process.send_signal(stop)
+    tell = process.send_signal if stop == signal.SIGTERM else partial(os.killpg, process.pid)
+    tell(stop)  # Ctrl-C and a closed terminal go to the worker as well
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1 and "Traceback" not in errors, errors
     assert errors.rstrip().endswith("organnet: stopped: run the same command to go on"), errors

@@ -12,6 +12,7 @@ from organnet.batch.finding import find_inputs
 from organnet.errors import OrganNetError
 
 MR = {"Modality": "MR", "SOPClassUID": MRImageStorage}
+BEGIN = b"\0" * 128 + b"DICM"
 ENHANCED = {"SOPClassUID": EnhancedCTImageStorage}
 
 
@@ -112,3 +113,38 @@ def test_a_line_break_in_a_name_is_none_in_its_case(tmp_path: Path) -> None:
 def test_what_may_be_a_ct_is_never_passed_over(elements: dict, patient: Path) -> None:
     write_study(patient / "other", 3, **elements)
     assert names(patient) == ["CT", "other"]
+
+
+@pytest.mark.parametrize("content", [b"", BEGIN, BEGIN + b"\2" * 90])
+def test_a_patient_whose_files_are_all_damaged_is_no_other_patient(
+    content: bytes, tmp_path: Path
+) -> None:
+    write_study(tmp_path / "A", 1)
+    (tmp_path / "B").mkdir()
+    for number in range(3):
+        (tmp_path / "B" / f"{number}.dcm").write_bytes(content)
+    found = find_inputs([tmp_path])
+    assert [scan.name for scan in found.inputs] == ["A", "B"] and not found.passed_over
+    found.inputs[0].read()
+    with pytest.raises(OrganNetError):
+        found.inputs[1].read()
+    write_study(tmp_path / "C", 3)
+    assert names(tmp_path) == ["A", "B", "C"]
+
+
+def test_damaged_files_beside_those_of_a_study_are_of_it(tmp_path: Path) -> None:
+    write_study(tmp_path / "A", 1)
+    (tmp_path / "A" / "9.dcm").write_bytes(b"")
+    assert names(tmp_path) == [tmp_path.name]
+
+
+def test_images_that_name_no_study_are_a_case(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "A", 1, StudyInstanceUID="")
+    write_study(tmp_path / "B", 2)
+    assert names(folder) == ["A"] and names(tmp_path) == ["A", "B"]
+
+
+def test_case_folders_within_one_are_found_and_its_other_images_are_not(tmp_path: Path) -> None:
+    for place in ("img.nrrd", "label.nrrd", "A/img.nrrd", "structures/Mandible.nrrd"):
+        write_tiny(tmp_path / "patients" / place)
+    assert names(tmp_path / "patients") == ["patients", "A"]

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from conftest import REPOSITORY
 from safetensors.numpy import load_file, save_file
 
+from organnet import cli
 from organnet.ablation import ablation_table
 from organnet.cli import app
 from organnet.experiment import Run
@@ -323,3 +324,15 @@ def test_the_commands_are_those_of_the_readme() -> None:
     assert names == COMMANDS
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert not [name for name in names if f"organnet {name}" not in readme]
+
+
+def test_want_of_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def run() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(cli, "app", run)
+    monkeypatch.setattr(cli, "_stop_as_ctrl_c_does", lambda: None)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith("organnet: not enough memory")

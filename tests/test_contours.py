@@ -9,6 +9,7 @@ from matplotlib.path import Path as Polygon
 from scipy import ndimage
 from skimage.draw import polygon2mask
 
+from organnet.dicom import contours
 from organnet.dicom.contours import contours_of_mask, mask_of_contour, mask_of_contours
 
 SHAPE = (9, 11)
@@ -197,3 +198,13 @@ def test_a_wall_of_one_pixel_around_a_hole_stays() -> None:
     wall = mask_of_contour(outer, SHAPE) & ~mask_of_contour(hole, SHAPE)
     assert np.array_equal(mask_of_contours([hole, outer], SHAPE), wall)
     assert wall.sum() == 7 * 8 - 5 * 6
+
+
+def test_distances_of_contours_do_not_depend_on_how_many_are_looked_at_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(0, 50, (41, 2)), rng.uniform(0, 50, (23, 2))
+    whole = contours._farthest(a, b)
+    monkeypatch.setattr(contours, "POINTS_AT_ONCE", 7)
+    assert contours._farthest(a, b) == whole > 1

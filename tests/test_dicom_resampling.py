@@ -18,7 +18,12 @@ from dicom_parts import (
 from pydicom.uid import generate_uid
 from scipy.spatial import KDTree
 
+from organnet.batch.formats import FORMATS, Segmented
+from organnet.batch.inputs import Scan
 from organnet.dicom.ct import read_dicom_ct
+from organnet.dicom.derived import between_images
+from organnet.inference import Prediction
+from organnet.organs import organ
 from organnet.volume import Volume
 
 
@@ -188,3 +193,20 @@ def test_another_grid_has_no_place_on_the_images(tmp_path: Path) -> None:
     found = read_dicom_ct(tmp_path)
     with pytest.raises(ValueError, match="does not fit"):
         found.on_images(Volume(np.zeros((6, 12, 13), np.uint8), (1.0, 1.0, 1.0)))
+
+
+def test_an_organ_between_images_is_said_to_be_on_none(tmp_path: Path) -> None:
+    write_images(ramp_series([0.0, 2.0, 4.0, 4.7, 7.7, 10.7, 13.7]), tmp_path)
+    found = read_dicom_ct(tmp_path)
+    labels = np.zeros(found.ct.shape, np.uint8)
+    labels[3, 4:8, 4:8] = organ("Chiasm").label  # planes 3 and 6 are no image's
+    alone = found.ct.with_array(labels.copy())
+    labels[1, 4:8, 4:8] = organ("Mandible").label
+    both = found.ct.with_array(labels)
+    assert between_images(found, alone) == between_images(found, both) == ["Chiasm"]
+    for name in ("rtstruct", "seg"):
+        written = {}
+        for what, volume in (("alone", alone), ("both", both)):
+            segmented = Segmented(Scan(found.ct, found), Prediction(volume, None), False)
+            written[what] = FORMATS[name].write(segmented, tmp_path / "out", what)
+        assert written["alone"] == [] and len(written["both"]) == 1

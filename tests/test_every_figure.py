@@ -1,5 +1,8 @@
 """What holds of every figure: printed size, legible text, no trace in matplotlib's state."""
 
+import warnings
+from dataclasses import replace
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -91,3 +94,12 @@ def test_figure_is_saved_at_printed_size_and_legible(name, tmp_path):
     texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
     assert min(text.get_fontsize() for text in texts) >= FONT_PT
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["figure.png"]
+
+
+def test_a_case_is_called_what_it_is_called(tmp_path):
+    case = replace(a_case(), name="a$b_$c 脳")
+    figure = figures.case_planes(case)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures.save(figure, tmp_path / "figure.png")
+    assert "a$b_$c 脳" in [text.get_text() for text in figure.findobj(Text)]

@@ -257,6 +257,16 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path, value: float) ->
 # --- what is no CT --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("spacing_mm", [(2500.0, 1000.0, 1000.0), (0.0025, 0.001, 0.001)])
+def test_spacing_that_is_not_in_mm_is_refused(tmp_path: Path, spacing_mm: tuple) -> None:
+    path = tmp_path / "ct.nrrd"
+    array = np.zeros((4, 5, 6), np.int16)
+    array[0] = -1000
+    write_volume(Volume(array, spacing_mm), path)
+    with pytest.raises(OrganNetError, match=r"ct.nrrd has voxels of .* mm \(z, y, x\): correct"):
+        read_ct(path)
+
+
 @pytest.mark.parametrize(
     ("array", "what"),
     [

@@ -31,7 +31,7 @@ from organnet.batch.record import (
 from organnet.batch.report import REPORT, write_report
 from organnet.batch.worker import Answer
 from organnet.errors import OrganNetError
-from organnet.files import make_folder, read_json, sha256, write_json
+from organnet.files import make_folder, read_json, remove, sha256, write_json
 from organnet.layout import image_stem
 
 UNFINISHED = "unfinished.json"
@@ -131,6 +131,9 @@ class Books:
             if old.is_of(given.path, input_sha256):
                 answer = replace(answer, message=f"{answer.message}; {STAYS}")
             return self.leave(given, input_sha256, answer)
+        reason = None if answer.message else self.in_the_way(given, input_sha256)
+        if reason:  # put there while the scan was segmented
+            return self.leave(given, input_sha256, answer.failed(self.one_line(reason)))
         try:
             self._put(self._record(given, input_sha256, answer))
         except OrganNetError as error:
@@ -150,7 +153,7 @@ class Books:
         if rows:
             write_manifest(self.out, rows, self.done_before)
             write_report(self.out, rows)
-        (self.out / UNFINISHED).unlink(missing_ok=True)
+        remove(self.out / UNFINISHED)
 
     def one_line(self, text: str) -> str:
         """A message in one line, with the places that its reader knows for those of the worker."""
@@ -162,7 +165,7 @@ class Books:
             case=given.name,
             status=FAILED if answer.message else DONE,
             message=self.one_line(answer.message),
-            input=str(given.path) if given.names_path else None,
+            input=os.path.abspath(given.path) if given.names_path else None,
             input_sha256=input_sha256,
             how=self.how,
             how_sha256=self.how.sha256(),
@@ -204,10 +207,11 @@ def open_books(out: Path, how: How, inputs: list[Input]) -> Iterator[Books]:
 
     Records of inputs that are not among these stay, unless they failed: outputs that are gone may
     have been moved to where they are used.
-    Raises OrganNetError where the folder cannot be written, another run has it, or it names inputs
-    that are not to be named.
+    Raises OrganNetError where the folder cannot be written, another run has it, a manifest or
+    report of somebody else lies in it, or it names inputs that are not to be named.
     """
     make_folder(out)
+    _refuse_foreign(out)
     with _alone(out), _temporary() as links:
         _clean(out)
         stage = None
@@ -244,6 +248,16 @@ def _records_to_keep(out: Path, names: set[str]) -> list[Record]:
         else:
             remove_record(out, record.case)
     return kept
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raise OrganNetError for a manifest or report that is none of ours: it would be replaced."""
+    for name in (MANIFEST, REPORT):
+        if (out / name).exists() and not (out / RECORDS).is_dir():
+            raise OrganNetError(
+                f"{out / name} would be replaced, and organnet did not write it: "
+                "move it, or choose another --out"
+            )
 
 
 def _done_before(out: Path, run: str, records: list[Record]) -> set[str]:
@@ -294,7 +308,7 @@ def _clean(out: Path) -> None:
     for name in (MANIFEST, REPORT, UNFINISHED, f"{RECORDS}/*.json"):
         folder, file = (out / name).parent, Path(name)
         for temporary in folder.glob(f".{file.stem}-????????{file.suffix}"):
-            temporary.unlink(missing_ok=True)
+            remove(temporary)
 
 
 def _suffix(path: Path) -> str:

@@ -13,7 +13,15 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from organnet.batch.inputs import Input, is_image, is_lone_dicom, is_without_ct, is_zip, kind_of
+from organnet.batch.inputs import (
+    CASE_FOLDER,
+    Input,
+    is_image,
+    is_lone_dicom,
+    is_without_ct,
+    is_zip,
+    kind_of,
+)
 from organnet.errors import OrganNetError, one_line
 from organnet.layout import DRAWINGS, IMAGE, SEGMENTATION, image_stem
 
@@ -72,9 +80,10 @@ def numbered(inputs: list[Input], known: dict[str, list[str]]) -> list[Input]:
     for given in inputs:
         unnamed = dataclasses.replace(given, name="an input", names_path=False)
         try:
-            of_these_bytes = left.get(unnamed.sha256(), [])
-        except OrganNetError:
-            of_these_bytes = []
+            hashed = unnamed.sha256()
+        except OrganNetError:  # its record is filed so too
+            hashed = ""
+        of_these_bytes = left.get(hashed, [])
         name = of_these_bytes.pop(0) if of_these_bytes else next(free)
         named.append(dataclasses.replace(unnamed, name=name))
     return named
@@ -131,9 +140,14 @@ def _scans_below(
         if not given and _is_drawings(path):
             return [_input(path, root, fault=NO_CT)]
         kind = kind_of(path)
+        itself = []
         if kind is not None and (given or kind != "DICOM" or not is_without_ct(path)):
-            return [_input(path, root, kind, LONE_DICOM if is_lone_dicom(path) else "")]
+            itself = [_input(path, root, kind, LONE_DICOM if is_lone_dicom(path) else "")]
+            if kind != CASE_FOLDER:
+                return itself
         entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
+        if itself:  # the other images of a case are derived from its CT, other cases are not
+            entries = [p for p in entries if os.path.isdir(p) and kind_of(p) == CASE_FOLDER]
     except OSError as error:
         return [
             _input(path, root, fault=f"cannot be read ({error.strerror}): check its permissions")
@@ -145,6 +159,7 @@ def _scans_below(
         if (os.path.isdir(p) and os.path.realpath(p) not in above) or is_image(p) or is_zip(p)
     ]
     scans = [scan for part in parts for scan in _scans_below(part, root, own, above)]
+    scans = itself + scans
     if all(scan.fault == NO_CT for scan in scans):
         return [_input(path, root, fault=NO_CT)]
     return scans

@@ -89,7 +89,7 @@ def _write_slicer(found: Segmented, folder: Path, name: str) -> list[Path]:
 def _write_rtstruct(found: Segmented, folder: Path, name: str) -> list[Path]:
     from organnet.dicom.rtstruct import write_rtstruct
 
-    if not found.prediction.labels.array.any():
+    if not _is_on_images(found):
         return []  # DICOM has no structure set without a structure
     path = folder / f"{name}_rtstruct.dcm"
     write_rtstruct(found.scan.series, found.prediction.labels, path, anonymise=found.anonymise)
@@ -99,11 +99,15 @@ def _write_rtstruct(found: Segmented, folder: Path, name: str) -> list[Path]:
 def _write_seg(found: Segmented, folder: Path, name: str) -> list[Path]:
     from organnet.dicom.seg import write_seg
 
-    if not found.prediction.labels.array.any():
+    if not _is_on_images(found):
         return []
     path = folder / f"{name}_seg.dcm"
     write_seg(found.scan.series, found.prediction.labels, path, anonymise=found.anonymise)
     return [path]
+
+
+def _is_on_images(found: Segmented) -> bool:
+    return bool(found.scan.series.on_images(found.prediction.labels).any())
 
 
 FORMATS = {

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from organnet.volume import Volume
 
 ZIP = ".zip"
+CASE_FOLDER = "case folder"
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +136,7 @@ def _read_dicom(path: Path, anonymise: bool) -> Scan:
 
 
 KINDS = {
-    "case folder": Kind(  # in PDDCA's layout
+    CASE_FOLDER: Kind(  # in PDDCA's layout
         claims=lambda path: (path / IMAGE).exists(),
         files=lambda path: [path / IMAGE],
         read=lambda path, anonymise: _read_image(path / IMAGE, anonymise),

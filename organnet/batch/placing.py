@@ -20,7 +20,7 @@ from organnet.batch.record import (
     remove_record,
     write_record,
 )
-from organnet.files import move
+from organnet.files import move, remove
 
 EARLIER = ".earlier"
 
@@ -60,7 +60,7 @@ def take_back(stage: Path, out: Path) -> None:
             continue
         old = read_record(earlier, stopped.case)
         for name in set(stopped.ours(out)) - set(old.ours(out) if old else ()):
-            (out / name).unlink()
+            remove(out / name)
             _remove_empty_folders(out / name, out)
         if old is None:
             remove_record(out, stopped.case)

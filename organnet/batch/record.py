@@ -12,7 +12,7 @@ from pathlib import Path
 
 from organnet import __version__
 from organnet.errors import OrganNetError
-from organnet.files import read_json, sha256, write_json
+from organnet.files import read_json, remove, sha256, write_json
 
 RECORDS = "records"
 DONE, FAILED = "done", "failed"
@@ -58,7 +58,7 @@ class Record:
         case: its name.
         status: done or failed.
         message: why it failed, one line.
-        input: path as the user gave it; None where inputs are not to be named.
+        input: its absolute path; None where inputs are not to be named.
         input_sha256: empty where the input could not be read at all.
         how: settings, and their hash beside them.
         outputs: SHA-256 by file, below the output folder.
@@ -113,7 +113,7 @@ class Record:
         """Whether it is of this scan: of its bytes, or of what lay under its path before."""
         if self.input is None or path is None or self.input_sha256 == input_sha256:
             return True
-        return os.path.abspath(self.input) == os.path.abspath(path)
+        return self.input == os.path.abspath(path)
 
     def stays(self, path: Path, input_sha256: str) -> bool:
         """Whether it and its files stay where its case fails now.
@@ -167,8 +167,8 @@ def read_records(out: Path) -> list[Record]:
 
 def remove_record(out: Path, case: str) -> None:
     """Forget a case: its record first, so that it never vouches for what is gone."""
-    record_path(out, case).unlink(missing_ok=True)
-    (out / picture_name(case)).unlink(missing_ok=True)
+    remove(record_path(out, case))
+    remove(out / picture_name(case))
 
 
 def record_path(out: Path, case: str) -> Path:

@@ -171,10 +171,10 @@ def _foot() -> str:
     counts = [usual.n for usual in expected().values()]
     return f"""<section class="failed">
 <h3>What is checked</h3>
-<p>Every organ: whether it was found, its volume, its place (from the middle between the parotids;
-a parotid's from the brain stem), and whether it reaches the edge of the scan. Every pair: how far
-the two volumes differ. All together: whether left and right agree with the anatomy, which jaw,
-parotids and brain stem tell.</p>
+<p>Every organ: whether it was found, and whether it reaches the edge of the scan. Every organ that
+does not: its volume and its place (from the middle between the parotids; a parotid's from the brain
+stem). Every pair of such: how far the two volumes differ. All together: whether left and right
+agree with the anatomy, which jaw, parotids and brain stem tell.</p>
 <p>Usual is what lies within {DEVIATIONS} standard deviations of the mean of {min(counts)} to
 {max(counts)} drawings by hand per organ (PDDCA, and an oncologist's drawings of public scans). A
 warning says where to look first. No warning is no proof that a contour is right.</p>

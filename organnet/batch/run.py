@@ -37,6 +37,11 @@ def segment(
     the end. Raises OrganNetError where nothing could be done at all.
     """
     chosen = choose_formats(formats or ["nrrd"])
+    try:
+        str(out).encode()
+    except UnicodeEncodeError:
+        shown = str(out).encode(errors="replace").decode()
+        raise OrganNetError(f"{shown} is no UTF-8 name: choose another --out") from None
     found = find_inputs(inputs, out)
     if not found.inputs:
         raise OrganNetError(f"all that was given lies below {out}: choose another --out")

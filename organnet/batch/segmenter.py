@@ -12,6 +12,7 @@ from organnet.batch.worker import Answer
 from organnet.datasets.case import Case
 from organnet.figures import case_planes, save
 from organnet.inference import predict
+from organnet.organs import spoken
 from organnet.weights import load_network
 
 
@@ -42,12 +43,27 @@ class Segmenter:
             ),
             warnings=(
                 *scan.warnings,
-                *(
-                    f"no organ was found: no {name} was written"
-                    for name in paths
-                    if not paths[name]
-                ),
+                *_left_out(found, paths),
                 *warnings_of(prediction.labels, organs),
             ),
             volumes_ml={name: organ.volume_ml for name, organ in organs.items()},
         )
+
+
+def _left_out(found: Segmented, paths: dict[str, list[Path]]) -> list[str]:
+    """What the files of some formats lack of what was found."""
+    labels, series = found.prediction.labels, found.scan.series
+    warnings = []
+    dicom = [name for name in paths if FORMATS[name].needs_dicom]
+    if dicom:
+        from organnet.dicom.derived import between_images
+
+        warnings += [
+            f"{spoken(name)} lies between the images and on none: it is not in {', '.join(dicom)}"
+            for name in between_images(series, labels)
+        ]
+    if not labels.array.any():
+        warnings += [
+            f"no organ was found: no {name} was written" for name in paths if not paths[name]
+        ]
+    return warnings

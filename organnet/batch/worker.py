@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
@@ -98,7 +98,8 @@ class Worker:
         spawn = get_context("spawn")  # a fork would share the parent's threads and memory
         self._line, theirs = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(theirs, self._load), daemon=True)
-        self._process.start()
+        with _deaf_to_the_terminal():  # it is born so
+            self._process.start()
         theirs.close()
         refusal = self._line.recv()
         if refusal is not None:
@@ -128,9 +129,22 @@ class Worker:
         return f"the process that segmented it ended with code {code}: {REPORT_IT}"
 
 
+@contextlib.contextmanager
+def _deaf_to_the_terminal() -> Iterator[None]:
+    """Ctrl-C and a closed terminal go to every process: the parent hears them and ends ours."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():  # which alone may set them
+        numbers = []
+    earlier = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
 def _serve(line: connection.Connection, load: Callable[[], Segment]) -> None:
     """What the process does: load, then answer until the line is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent ends us
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     _die_first()
     tqdm.set_lock(threading.RLock())  # its own would be left behind, with a warning, by a kill

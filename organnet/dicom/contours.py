@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float64
 
 SAME_LINE_PIXELS = 0.5
 """Contours that are nowhere as far apart are one, stored twice with points rounded or left out."""
+POINTS_AT_ONCE = 500
+"""Of a contour, held against all of another's: contours of 20,000 points would take gigabytes."""
 
 
 def contours_of_mask(mask: Bool[np.ndarray, "rows columns"]) -> list[Float64[np.ndarray, "_ 2"]]:
@@ -102,10 +104,13 @@ def _farthest(points: Float64[np.ndarray, "n 2"], ring: Float64[np.ndarray, "m 2
     """The largest distance of a point to a closed line."""
     along = np.roll(ring, -1, axis=0) - ring
     length = np.maximum((along**2).sum(axis=1), 1e-12)
-    from_start = points[:, None] - ring
-    share = np.clip((from_start * along).sum(axis=2) / length, 0, 1)
-    off = from_start - share[:, :, None] * along
-    return float(np.sqrt((off**2).sum(axis=2).min(axis=1).max()))
+    farthest = 0.0
+    for first in range(0, len(points), POINTS_AT_ONCE):
+        from_start = points[first : first + POINTS_AT_ONCE, None] - ring
+        share = np.clip((from_start * along).sum(axis=2) / length, 0, 1)
+        off = from_start - share[:, :, None] * along
+        farthest = max(farthest, float((off**2).sum(axis=2).min(axis=1).max()))
+    return float(np.sqrt(farthest))
 
 
 def _from_top_left(ring: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:

@@ -111,6 +111,16 @@ def organs_on_images(
     return found, pixels
 
 
+def between_images(series: DicomCT, labels: Volume) -> list[str]:
+    """Names of a label map's organs that lie between the series' images and on none of them."""
+    shown = series.on_images(labels)
+    return [
+        organ.name
+        for organ in ORGANS
+        if np.any(labels.array == organ.label) and not np.any(shown == organ.label)
+    ]
+
+
 def derived_uids(
     series: DicomCT, pixels: UInt8[np.ndarray, "n rows columns"], kind: str, count: int
 ) -> list[UID]:

@@ -95,12 +95,13 @@ def _lost(found: Iterable[PurePath], others: Iterable[tuple[PurePath, bool]]) ->
         path.name
         for path, empty in others
         if not path.name.startswith(".")
-        and (
-            empty
-            or path.name.lower().endswith(_SUFFIXES)
-            or _kind(path.name) in kinds.get(path.parent, ())
-        )
+        and (empty or is_called_dicom(path.name) or _kind(path.name) in kinds.get(path.parent, ()))
     ]
+
+
+def is_called_dicom(name: str) -> bool:
+    """Whether a file, not a hidden one, is called as those of DICOM are."""
+    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
 
 
 def _warning(lost: list[str], anonymise: bool) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def error_surfaces(case: Case, prediction: Volume) -> Figure:
     total_mm = TITLE_MM + SOLID_MM + foot_mm
     figure = new_figure(DOUBLE_MM, total_mm, constrained=False)
     title = f"{case.name}: {len(errors)} of n = {len(organs)} drawn organs found"
-    figure.text(0, 1 - 1 / total_mm, title, va="top", fontsize=8)
+    figure.text(0, 1 - 1 / total_mm, title, va="top", fontsize=8, parse_math=False)
     wide = (DOUBLE_MM - GAP_MM) / 2
     for number, (azimuth, side) in enumerate(
         [(-AZIMUTH_DEGREES, "right"), (AZIMUTH_DEGREES, "left")]

@@ -62,7 +62,9 @@ def phantom_gallery(cases: Sequence[Case], hu_window: tuple[float, float] = HU_W
                 axes.set_title(f"{plane}, {title}")
         draw_scale_bar(figure.axes[number * len(COLUMNS)])
         middle = (bottom + tall * scale / 2) / total_mm
-        figure.text(0, middle, case.name, rotation=90, va="center", fontsize=FONT_PT)
+        figure.text(
+            0, middle, case.name, rotation=90, va="center", fontsize=FONT_PT, parse_math=False
+        )
     organ_legend(figure, shown, loc="lower left")
     note = {"ha": "right", "va": "bottom", "fontsize": FONT_PT, "color": "#444444"}
     figure.text(1, 0, window_text(hu_window), **note)

@@ -130,7 +130,7 @@ def _rows(rows: list[tuple[str, View]], hu_window: tuple[float, float]) -> Figur
         bottom = total_mm - (number + 1) * row_mm
         shown |= draw_planes(figure, view, hu_window, widths, height, bottom, total_mm)
         y = (bottom + height * scale + 1.2) / total_mm
-        figure.text(0, y, title, ha="left", va="bottom", fontsize=8)
+        figure.text(0, y, title, ha="left", va="bottom", fontsize=8, parse_math=False)
     predicted = any(view.prediction is not None for _, view in rows)
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, (foot_mm - 2) / total_mm)}
     organ_legend(figure, shown, predicted, predicted, **below)

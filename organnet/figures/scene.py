@@ -46,7 +46,7 @@ def case_scene(
     figure = new_figure(DOUBLE_MM, total_mm, constrained=False)
     bottom = FOOT_MM + SOLID_MM + TITLE_MM
     shown = draw_planes(figure, view, hu_window, widths, height, bottom, total_mm)
-    figure.text(0, 1 - (TITLE_MM - 1.2) / total_mm, case.name, fontsize=8)
+    figure.text(0, 1 - (TITLE_MM - 1.2) / total_mm, case.name, fontsize=8, parse_math=False)
     window = window_text(hu_window)
     y = 1 - (TITLE_MM - 1.2) / total_mm
     figure.text(1, y, window, ha="right", fontsize=FONT_PT, color="#444444")

@@ -1,5 +1,6 @@
 """One look for every figure, sized as it is printed: 183 mm double or 89 mm single column."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -110,6 +111,7 @@ def plain_ticks(axis: Axis, ticks: Sequence[float]) -> None:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write the figure as PNG of 200 dpi, whole or not at all; OrganNetError where it cannot be."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a case's name
         figure.savefig(temporary, dpi=DPI, format="png")
     return path
