@@ -10,10 +10,13 @@ import pydicom
 import pytest
 from batch_parts import check_kills, manifest, run_command
 from dicom_parts import ct_series, head_hu, write_images
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 
+from organnet.batch.expected import ml
 from organnet.batch.finding import find_inputs
 from organnet.batch.inputs import Input
-from organnet.batch.record import How, read_record
+from organnet.batch.record import How, picture_name, read_record
 from organnet.batch.run import segment
 from organnet.batch.segmenter import Segmenter
 from organnet.batch.worker import Answer, _answer
@@ -26,7 +29,7 @@ from organnet.errors import OrganNetError
 from organnet.experiment import Run
 from organnet.inference import Prediction
 from organnet.layout import find_weights
-from organnet.organs import ORGAN_NAMES
+from organnet.organs import ORGAN_NAMES, ORGANS
 from organnet.volume import Volume, read_volume, same_grid
 
 FORMATS = ["nrrd", "seg.nrrd", "rtstruct", "seg"]
@@ -85,6 +88,30 @@ def test_a_patients_name_stays_in_the_dicom_that_needs_it(segmented: Path) -> No
     """The header's: not in the manifest, the report, the records, or what is no DICOM."""
     holding = {path.suffix for path in segmented.rglob("*.*") if b"Alice" in path.read_bytes()}
     assert holding == {".dcm"}
+
+
+def test_no_name_of_a_header_is_printed(
+    smoke_run: Run, studies: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    damaged = Path(shutil.copytree(studies / "A", tmp_path / "in" / "damaged"))
+    shutil.copytree(studies / "A", tmp_path / "in" / "whole")
+    first = next((damaged / "HEAD").iterdir())
+    first.write_bytes(first.read_bytes()[:-100])
+    assert segment([tmp_path / "in" / "*"], [smoke_run.folder], tmp_path / "out") == 1
+    said = "".join(capfd.readouterr())
+    assert "damaged failed: " in said and "whole.nrrd" in said and "Alice" not in said
+
+
+def test_volumes_and_picture_are_of_the_label_map(segmented: Path) -> None:
+    record, labels = read_record(segmented, "A"), read_volume(segmented / "A.nrrd")
+    voxels = {organ.name: np.count_nonzero(labels.array == organ.label) for organ in ORGANS}
+    found = {name: n * labels.voxel_ml for name, n in voxels.items() if n}
+    assert record.volumes_ml == pytest.approx(found, abs=1e-3) and found
+    picture = imread(segmented / picture_name("A"))[..., :3]
+    for organ in ORGANS:  # each contour in its colour, on a page of the printed width
+        near = np.abs(picture - to_rgb(organ.colour)).max(-1) < 0.1
+        assert near.any() == (organ.name in found), organ.name
+    assert f"{ml(max(found.values()))}</td>" in (segmented / "report.html").read_text()
 
 
 def test_the_structure_set_holds_the_label_map_and_lies_on_the_ct(
