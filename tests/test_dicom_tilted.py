@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from ball_parts import check_ball
+from ball_parts import ball, check_ball
 from pydicom import dcmread
+from rtstruct_parts import read_by_plastimatch, validated
 from scipy import ndimage
 
 from organnet.dicom.ct import read_dicom_ct
 from organnet.dicom.images import DicomCT
+from organnet.dicom.rtstruct import write_rtstruct
+from organnet.dicom.seg import write_seg
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +125,26 @@ def test_what_is_drawn_on_them_lies_there(
     middle = tuple(count / 2 + 0.3 for count in series.ct.shape)
     centre = series.ct.position_mm(middle)
     assert check_ball(series, unpacked / name, centre, 22.0, tmp_path) >= least_dsc
+
+
+@pytest.mark.parametrize("name", ["ge-human-head-variable-tilt", "philips-phantom-tilt"])
+def test_dciodvfy_finds_no_error_in_what_is_drawn_on_them(
+    unpacked: Path, tmp_path: Path, name: str
+) -> None:
+    """Headers of real scanners, and images that a tilt or uneven distances take off the grid."""
+    series = read_dicom_ct(unpacked / name)
+    centre = series.ct.position_mm(tuple(count // 2 for count in series.ct.shape))
+    labels = ball(series.ct, centre, 22.0)
+    write_rtstruct(series, labels, tmp_path / "rs.dcm")
+    write_seg(series, labels, tmp_path / "seg.dcm")
+    validated("RTStructureSet", tmp_path / "rs.dcm")
+    validated("Segmentation", tmp_path / "seg.dcm")
+
+
+def test_plastimatch_reads_what_is_drawn_on_a_real_series(unpacked: Path, tmp_path: Path) -> None:
+    series = read_dicom_ct(unpacked / "philips-phantom-tilt")
+    centre = series.ct.position_mm(tuple(count // 2 for count in series.ct.shape))
+    labels = ball(series.ct, centre, 22.0)
+    write_rtstruct(series, labels, tmp_path / "rs.dcm")
+    (again,) = read_by_plastimatch(tmp_path / "rs.dcm", series.ct, tmp_path).values()
+    assert np.array_equal(again.array > 0, labels.array > 0)
