@@ -1,17 +1,23 @@
 """Segmentations for 3D Slicer: a label map with names, colours and codes."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from rtstruct_parts import label_map
+import slicerio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from matplotlib.colors import to_hex
+from rtstruct_parts import label_map, rotation
 
 from organnet.dicom.names import ANATOMICAL_STRUCTURE, TG263
 from organnet.errors import OrganNetError
 from organnet.organs import UNKNOWN, organ
 from organnet.slicer import write_seg_nrrd
-from organnet.volume import read_volume, same_grid
+from organnet.volume import Volume, read_volume, same_grid
 
 
 def header_of(path: Path) -> dict[str, str]:
@@ -49,6 +55,29 @@ def test_slicer_finds_each_organ_with_its_name_and_colour(tmp_path: Path) -> Non
     # The category as Slicer's list codes it, which is not as DICOM's does
     listed = "3D Slicer General Anatomy list~SCT^123037004^Anatomical Structure~SCT^"
     assert listed in header["Segment0_Tags"] and ANATOMICAL_STRUCTURE.value == "91723000"
+
+
+@given(seed=st.integers(0, 9), turn=arrays(float, 3, elements=st.floats(-3, 3)))
+@settings(max_examples=20, deadline=None)
+def test_the_reader_of_slicers_people_finds_names_colours_and_places(seed: int, turn) -> None:
+    """On any oblique grid; slicerio is written by developers of 3D Slicer."""
+    voxels = label_map(seed=seed).array
+    labels = Volume(voxels, (2.5, 1.1, 0.9), (-30.0, 20.0, 5.0), rotation(turn))
+    with tempfile.TemporaryDirectory() as folder:
+        write_seg_nrrd(labels, Path(folder, "a.seg.nrrd"))
+        read = slicerio.read_segmentation(f"{folder}/a.seg.nrrd")
+    for segment in read["segments"]:
+        one = organ(segment["id"])
+        assert segment["name"] == TG263[one.name]
+        assert to_hex(segment["color"]) == one.colour
+        side = {"L": "Left", "R": "Right"}.get(one.name[-1]) if "_" in one.name else None
+        assert segment["terminology"].get("typeModifier", [None])[-1] == side
+        mask = read["voxels"] == segment["labelValue"]
+        assert np.array_equal(mask.transpose(2, 1, 0), voxels == one.label)
+    assert {s["labelValue"] for s in read["segments"]} == set(np.unique(voxels)) - {0, UNKNOWN}
+    for z, y, x in ((0, 0, 0), (4, 23, 27), (2, 5, 9)):
+        place = (read["ijkToLPS"] @ (x, y, z, 1))[:3]
+        assert place[::-1] == pytest.approx(labels.position_mm((z, y, x)), abs=1e-3)
 
 
 def test_slicers_own_keys_are_seen_through_simpleitk_too(tmp_path: Path) -> None:
