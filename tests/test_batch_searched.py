@@ -148,3 +148,25 @@ def test_case_folders_within_one_are_found_and_its_other_images_are_not(tmp_path
     for place in ("img.nrrd", "label.nrrd", "A/img.nrrd", "structures/Mandible.nrrd"):
         write_tiny(tmp_path / "patients" / place)
     assert names(tmp_path / "patients") == ["patients", "A"]
+
+
+def test_images_beside_the_folder_of_another_study_do_not_go_unseen(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "patients", 1)
+    write_study(folder / "B", 2)
+    found = {scan.name: scan.fault for scan in find_inputs([folder]).inputs}
+    assert found.pop("B") == "" and list(found) == ["patients"]
+    assert found["patients"].startswith("holds images beside other scans: ")
+
+
+def test_a_damaged_folder_below_the_images_of_a_study_is_of_it(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "A", 1)
+    (folder / "more").mkdir()
+    (folder / "more" / "1.dcm").write_bytes(b"")
+    assert names(folder) == ["A"] and find_inputs([folder]).inputs[0].kind == "DICOM"
+
+
+def test_a_damaged_image_beside_folders_of_patients_is_a_failed_case(tmp_path: Path) -> None:
+    write_study(tmp_path / "all" / "A", 1)
+    write_study(tmp_path / "all" / "B", 2)
+    (tmp_path / "all" / "1.dcm").write_bytes(b"")
+    assert names(tmp_path / "all") == ["all", "A", "B"]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from organnet.batch.inputs import (
     CASE_FOLDER,
     Input,
+    has_loose_ct,
     is_image,
     is_lone_dicom,
     is_without_ct,
@@ -31,6 +32,7 @@ LONGEST_NAME = 200
 FOLDERS_IN_NAME = 3
 """So many folders' names at most stand before a case's, to tell it from another; then numbers."""
 NO_CT = f"holds no CT, as {IMAGE}, image file or DICOM: name one that does"
+LOOSE_CT = "holds images beside other scans: give them a folder of their own"
 LONE_DICOM = "is one DICOM file: give the folder of its series"
 
 
@@ -146,7 +148,9 @@ def _scans_below(
             if kind != CASE_FOLDER:
                 return itself
         entries = sorted(p for p in path.iterdir() if not p.name.startswith("."))
-        if itself:  # the other images of a case are derived from its CT, other cases are not
+        if kind is None and has_loose_ct(path):
+            itself = [_input(path, root, fault=LOOSE_CT)]
+        elif itself:  # the other images of a case are derived from its CT, other cases are not
             entries = [p for p in entries if os.path.isdir(p) and kind_of(p) == CASE_FOLDER]
     except OSError as error:
         return [

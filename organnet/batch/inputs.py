@@ -100,6 +100,14 @@ def is_without_ct(path: Path) -> bool:
     return os.path.isdir(path) and not may_hold_ct(path)
 
 
+def has_loose_ct(folder: Path) -> bool:
+    """Whether images of a CT lie in a folder itself, not below it; raises OSError."""
+    from organnet.dicom.studies import may_be_ct
+
+    files = (path for path in folder.iterdir() if path.name[0] != "." and path.is_file())
+    return any(may_be_ct(path) for path in files if not is_image(path) and not is_zip(path))
+
+
 def is_lone_dicom(path: Path) -> bool:
     """Whether a file that is called like no image is one of a DICOM series; raises OSError."""
     from organnet.dicom.header import is_dicom

@@ -17,17 +17,19 @@ def holds_one_study(folder: Path) -> bool:
 
     One file of each folder is looked at: the first that names its study. A folder whose DICOM
     files name none, damaged as they are, may be another patient's: it counts as a study of its
-    own, unless images that name theirs lie below it.
+    own, unless images that name theirs lie in a folder above or below it.
     """
     studies: set[str] = set()
+    named: set[Path] = set()
     damaged: set[Path] = set()
     for place, folders, names in os.walk(folder):
         folders.sort()
         study = _study_of(Path(place), sorted(names))
         if study:
             studies.add(study)
-            damaged -= {Path(place), *Path(place).parents}
-        elif study == "":
+            named.add(Path(place))
+            damaged -= set(Path(place).parents)
+        elif study == "" and named.isdisjoint(Path(place).parents):
             damaged.add(Path(place))
         if len(studies) > 1:
             return False
@@ -48,10 +50,15 @@ def _study_of(folder: Path, names: list[str]) -> str | None:
 def may_hold_ct(folder: Path) -> bool:
     """Whether one of the DICOM files below a folder is a CT's, or cannot be read to say no."""
     return any(
-        _modality(Path(place) / name) in (_CT, _UNKNOWN)
+        may_be_ct(Path(place) / name)
         for place, _, names in os.walk(folder)
         for name in sorted(names)
     )
+
+
+def may_be_ct(path: Path) -> bool:
+    """Whether a file is a CT's in DICOM, or cannot be read to say no."""
+    return _modality(path) in (_CT, _UNKNOWN)
 
 
 def _modality(path: Path) -> str:
