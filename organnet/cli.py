@@ -186,46 +186,14 @@ def agreement(
 
 
 @app.command()
-def calibrate(
-    weights: Weights,
-    dataset: DatasetName,
-    out: Annotated[Path, typer.Option(help="table to write, for export --calibration")],
-    data: DataFolder = None,
-    split: Annotated[str, typer.Option(help="training, validation or test")] = "validation",
-) -> None:
-    """Score held-out cases with organs made less likely, by one factor after another."""
-    from organnet.calibration import factor_scores, table_text
-    from organnet.datasets import SPLITS
-    from organnet.experiment import open_data
-    from organnet.files import atomic_path
-    from organnet.settings import choose
-    from organnet.weights import load_network
-
-    choose("split", split, SPLITS)
-    cases = open_data(dataset, "demo", data)
-    table = factor_scores([load_network(path) for path in weights], cases, cases.splits[split])
-    with atomic_path(out) as temporary:
-        table.to_csv(temporary, index=False)
-    print(table_text(table))
-
-
-@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="a run or a weights file")],
     out: Annotated[Path, typer.Argument(help="the smaller weights file to write")],
-    calibration: Annotated[
-        list[Path] | None,
-        typer.Option(help="tables of calibrate: take each organ's best factor of all of them"),
-    ] = None,
 ) -> None:
     """Write a run's weights in half precision, to share them."""
-    from organnet.calibration import best_factors, read_factor_scores
     from organnet.weights import export_weights
 
-    factors = best_factors(read_factor_scores(calibration)) if calibration else {}
-    export_weights(run, out, factors)
-    for name, factor in factors.items():
-        print(f"{name}: odds divided by {factor:g}")
+    export_weights(run, out)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 

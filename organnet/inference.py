@@ -51,39 +51,25 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
 
     Raises OrganNetError where the networks were trained on different grids or HU windows.
     """
+    patches = _common_patches(networks)
     lps = to_lps(ct)
     box = head_box(lps)
-    probabilities = head_probabilities(networks, lps, box, deep)
-    labels = outlined(probabilities, lps, box)
+    cropped = lps.array[box]
+    size = grid_size(cropped.shape, lps.spacing_mm, patches.spacing_mm)
+    hu = resize(cropped, size)
+    inference = networks[0].settings.inference
+    overlap = inference.deep_overlap if deep else inference.overlap
+    probabilities = _mean_probabilities(networks, hu, overlap, mirror=deep)
+
+    labels = np.zeros(lps.shape, np.uint8)
+    labels[box] = label_map(probabilities, cropped.shape)
+    drop_stray_pieces(labels[box], lps.spacing_mm)
     entropy = None
     if deep:
         values = np.zeros(lps.shape, np.float32)
-        values[box] = resize(entropy_nats(probabilities), values[box].shape)
+        values[box] = resize(entropy_nats(probabilities), cropped.shape)
         entropy = on_grid_of(lps.with_array(values), ct)
-    return Prediction(on_grid_of(labels, ct), entropy)
-
-
-def head_probabilities(
-    networks: list[Network], lps: Volume, box: Box, deep: bool = False
-) -> Float[Tensor, "10 z y x"]:
-    """What the networks say on their own grid over a box of a CT whose axes are LPS; see `predict`.
-
-    Raises OrganNetError as that does.
-    """
-    patches = _common_patches(networks)
-    cropped = lps.array[box]
-    hu = resize(cropped, grid_size(cropped.shape, lps.spacing_mm, patches.spacing_mm))
-    inference = networks[0].settings.inference
-    overlap = inference.deep_overlap if deep else inference.overlap
-    return _mean_probabilities(networks, hu, overlap, mirror=deep)
-
-
-def outlined(probabilities: Float[Tensor, "10 z y x"], lps: Volume, box: Box) -> Volume:
-    """The label map of what `head_probabilities` gave, on the CT's grid, stray pieces dropped."""
-    labels = np.zeros(lps.shape, np.uint8)
-    labels[box] = label_map(probabilities, labels[box].shape)
-    drop_stray_pieces(labels[box], lps.spacing_mm)
-    return lps.with_array(labels)
+    return Prediction(on_grid_of(lps.with_array(labels), ct), entropy)
 
 
 def write_prediction(prediction: Prediction, out: Path, name: str) -> None:

@@ -36,6 +36,7 @@ from organnet.weights import (
     Network,
     autocast,
     load_state,
+    on_device,
     pick_device,
     save_weights,
 )
@@ -98,7 +99,7 @@ def start_state(settings: Settings, device: torch.device) -> TrainingState:
         raise OrganNetError("float16 trains on a GPU only: choose bfloat16 or float32")
     torch.manual_seed(settings.training.seed)
     torch.backends.cudnn.deterministic = True
-    model = OrganNet(settings.model).to(device)
+    model = on_device(OrganNet(settings.model), device)
     size = settings.patches.size
     if any(n % multiple for n, multiple in zip(size, model.patch_multiple, strict=True)):
         raise OrganNetError(

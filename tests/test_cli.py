@@ -25,7 +25,7 @@ from organnet.volume import Volume, read_volume, same_grid, write_volume
 
 COMMANDS = {
     *("reproduce", "training", "inference", "score"),
-    *("evaluate", "agreement", "calibrate", "export", "match", "convert", "phantom"),
+    *("evaluate", "agreement", "export", "match", "convert", "phantom"),
 }
 
 
