@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import importlib
 import sys
+import traceback
 from pathlib import Path
 
 from benchmarks.clock import REPOSITORY
@@ -21,12 +22,13 @@ ONLY_WHERE_NAMED = ("reproduce",)
 def main() -> int:
     """Run each; one whose data, package or GPU is missing is left out, and the rest go on.
 
-    The exit code is 1 where one that was named is left out.
+    The exit code is 1 where one fails, or one that was named is left out.
     """
     named, options, document = arguments()
-    left_out = 0
+    left_out, failed = 0, 0
     for name in named or [name for name in NAMES if name not in ONLY_WHERE_NAMED]:
         print(f"{name} ...", flush=True)
+        on = machine()
         try:
             benchmark = importlib.import_module(f"benchmarks.{name}")
             tables = benchmark.run(options)
@@ -36,11 +38,14 @@ def main() -> int:
         except ModuleNotFoundError as error:
             print(f"{name} is left out: pip install '.[bench]' ({error})", file=sys.stderr)
             left_out += 1
+        except Exception:
+            traceback.print_exc()  # hours of other benchmarks are not to be lost with this one
+            failed += 1
         else:
-            text = "\n\n".join([machine(), *(table.markdown() for table in tables)])
+            text = "\n\n".join([on, *(table.markdown() for table in tables)])
             put_section(document, benchmark.TITLE, text)
             print(text, flush=True)
-    return 1 if named and left_out else 0
+    return 1 if failed or (named and left_out) else 0
 
 
 def arguments() -> tuple[list[str], Options, Path]:

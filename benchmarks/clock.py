@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+TOLD_FROM_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,18 @@ def spread(values: list[float]) -> Spread:
 
 
 def in_turn(sides: Mapping[str, Side], repeats: int) -> dict[str, list[Spent]]:
-    """Let each side do its work once, then each again, `repeats` times over."""
+    """Let each side do its work once, then each again, `repeats` times over.
+
+    Long turns are told as they end, so that a run that is stopped has not measured in vain.
+    """
     spent: dict[str, list[Spent]] = {name: [] for name in sides}
     for _ in range(repeats):
         for name, side in sides.items():
-            spent[name].append(side())
+            turn = side()
+            spent[name].append(turn)
+            if turn.seconds > TOLD_FROM_S:
+                memory = f"{turn.peak_bytes / 2**30:.2f} GiB" if turn.peak_bytes else ""
+                print(f"  {name}: {turn.seconds:.1f} s {memory}", flush=True)
     return spent
 
 

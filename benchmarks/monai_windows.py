@@ -18,7 +18,9 @@ from organnet.windows import VOXELS_AT_ONCE
 
 
 @torch.inference_mode()
-def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str, float]:
+def theirs(
+    image: str, weights: str, grid: str, box: bool, overlap: float, out: str
+) -> dict[str, float]:
     """Segment a CT file into OUT with windows over the whole volume, or over the head's box.
 
     As MONAI's bundles do it: softmax, probabilities back onto the CT's grid, arg-max.
@@ -36,7 +38,7 @@ def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str
             roi_size=patches.size,
             sw_batch_size=max(1, VOXELS_AT_ONCE // math.prod(patches.size)),
             predictor=lambda patch: network.model(patch).softmax(1),
-            overlap=network.settings.inference.overlap,
+            overlap=overlap,
             mode="gaussian",
             padding_mode="constant",
             cval=-1.0,
@@ -44,6 +46,6 @@ def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str
     fine = torch.nn.functional.interpolate(probabilities, part.shape, mode="trilinear")
     labels = np.zeros(lps.shape, np.uint8)
     labels[where] = fine[0].argmax(0).numpy()
-    drop_stray_pieces(labels)
+    drop_stray_pieces(labels[where], lps.spacing_mm)
     write_volume(on_grid_of(lps.with_array(labels), ct), Path(out))
     return {"network": spent.seconds, "windows": spent.windows}

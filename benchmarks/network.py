@@ -3,12 +3,12 @@
 import torch
 
 from benchmarks.clock import Spent, here, in_turn, seconds, spread
-from benchmarks.limits import MATRIX_SIDE, matrix_product, operations
+from benchmarks.limits import CPU, MATRIX_SIDE, matrix_product, operations
 from benchmarks.options import Options
 from benchmarks.report import Table, percent
 from organnet.model import OrganNet
 from organnet.settings import ModelSettings, PatchSettings
-from organnet.weights import autocast, fast_precision, pick_device
+from organnet.weights import autocast, fast_precision
 
 TITLE = "The network's arithmetic"
 SHARE = 0.85
@@ -16,11 +16,10 @@ SHARE = 0.85
 
 def run(options: Options) -> list[Table]:
     """Float32, and bfloat16 where the processor multiplies it in hardware."""
-    device = pick_device()
     precisions = ["float32"]
-    if fast_precision(device) == "bfloat16":
+    if fast_precision(CPU) == "bfloat16":
         precisions.append("bfloat16")
-    rows = [row(precision, device, options.repeats) for precision in precisions]
+    rows = [row(precision, CPU, options.repeats) for precision in precisions]
     if len(precisions) == 1:
         rows.append(("bfloat16", *["not in this processor's hardware: not run"], *[""] * 4))
     patch = " x ".join(str(n) for n in PatchSettings().size)

@@ -81,6 +81,8 @@ def against_monai(
 ) -> list[tuple]:
     """The first time into empty folders, a new pair each turn; the second time from the last."""
     options.scratch.mkdir(parents=True, exist_ok=True)
+    files = files_read(folders)
+    reading(files)  # puts them into memory
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         kept = {
             side: [Path(scratch, f"{side}{n}") for n in range(options.repeats)] for side in "ab"
@@ -104,7 +106,7 @@ def against_monai(
             np.testing.assert_array_equal(a.ct, b["ct"].numpy())
             np.testing.assert_array_equal(a.labels, b["labels"].numpy())
         again, _ = reading(kept["a"][-1].glob("*"))
-    limit, _ = reading(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    limit, _ = reading(files)
     return [
         _row(data, "first, prepared and kept", PERSISTENT, first, limit),
         _row(data, "second, ready to train", PERSISTENT, second, again),
@@ -174,10 +176,11 @@ def read_by_pandas(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def files_read(folders: list[Path]) -> list[Path]:
-    """The files of OpenKBP's patients that either side reads."""
+    """The files of OpenKBP's patients, or of PDDCA's cases, that either side reads."""
     names = ("ct", "voxel_dimensions", *openkbp.STRUCTURES.values())
-    paths = [folder / f"{name}.csv" for folder in folders for name in names]
-    return [path for path in paths if path.exists()]
+    tables = [folder / f"{name}.csv" for folder in folders for name in names]
+    images = [path for folder in folders for path in folder.rglob("*.nrrd")]
+    return [path for path in (*tables, *images) if path.exists()]
 
 
 def check_ct(case: Case, stored: np.ndarray) -> None:

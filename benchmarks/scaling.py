@@ -2,10 +2,12 @@
 
 import dataclasses
 import itertools
+import statistics
 
 import numpy as np
 from jaxtyping import Bool
 from matplotlib.figure import Figure
+from torch import from_numpy, randn
 
 from benchmarks.clock import here, in_process, in_turn, seconds
 from benchmarks.metric_peers import by_deepmind
@@ -20,7 +22,7 @@ from organnet.metrics import dice, hd95, surface_dice, surface_distances
 from organnet.patches import Patch, stack
 from organnet.prepared import drawn_classes
 from organnet.settings import make_settings
-from organnet.volume import Volume, read_ct, write_volume
+from organnet.volume import Volume, read_ct, to_lps, write_volume
 
 TITLE = "How the cost grows"
 VOLUMES = ((80, 256, 256), (159, 256, 256), (159, 512, 512), (265, 512, 512), (400, 512, 512))
@@ -41,7 +43,7 @@ def run(options: Options) -> list[Table]:
 
 def inference(options: Options) -> tuple[Curve, Curve, Table]:
     """The same head scanned coarser and finer, from file to file, each CT in its own process."""
-    ct = read_ct(there(options.case / IMAGE))
+    ct = to_lps(read_ct(there(options.case / IMAGE)))
     folder = options.scratch / "scaling"
     time, memory, rows = {}, {}, []
     for shape in VOLUMES:
@@ -55,7 +57,7 @@ def inference(options: Options) -> tuple[Curve, Curve, Table]:
         peak = max(turn.peak_bytes for turn in turns)
         voxels = float(np.prod(shape))
         time[voxels], memory[voxels] = seconds(turns), peak / 2**30
-        network = turns[0].result["network"]
+        network = statistics.median(turn.result["network"] for turn in turns)
         rows.append((name, f"{seconds(turns):.1f} s", f"{network:.1f} s", gib(peak)))
     note = (
         f"Whole-CT inference, weights `{options.weights}`, {options.case.name} as a coarser and a "
@@ -104,8 +106,6 @@ def ball(radius: int) -> Bool[np.ndarray, "n n n"]:
 
 def training(options: Options) -> tuple[Curve, Table]:
     """One step on a constant batch of noise."""
-    from torch import from_numpy, randn
-
     curve, rows = {}, []
     for size in PATCHES:
         settings = with_workers(make_settings("openkbp", "hours"), 0, steps=1)

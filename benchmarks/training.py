@@ -9,7 +9,6 @@ from benchmarks.options import Options, there
 from benchmarks.report import Table, percent
 from organnet.checkpoints import Clock
 from organnet.datasets import open_dataset
-from organnet.patches import Batch
 from organnet.prepared import PreparedCase, prepare_all
 from organnet.settings import Settings, make_settings
 from organnet.training import batches, start_state, train_step
@@ -55,12 +54,12 @@ def with_workers(settings: Settings, workers: int, steps: int = STEPS) -> Settin
 def row(cases: list[PreparedCase], settings: Settings, repeats: int) -> tuple:
     """One number of workers."""
     steps = settings.training.steps
+    kept = next(batches(cases, settings, Clock()))
     sides = {
         "one batch": here(stepper(settings, lambda: itertools.repeat(kept, steps))),
         "real": here(stepper(settings, lambda: batches(cases, settings, Clock()))),
         "drawing": here(lambda: list(batches(cases, with_workers(settings, 0, steps), Clock()))),
     }
-    kept = next(batches(cases, settings, Clock()))
     spent = in_turn(sides, repeats)
     speed = ratios(spent["one batch"], spent["real"])
     one, real, drawing = (seconds(turns) / steps for turns in spent.values())
@@ -76,11 +75,8 @@ def stepper(settings: Settings, draw: Callable) -> Callable[[], None]:
     device = pick_device()
     state = start_state(settings, device)
 
-    def step(batch: Batch) -> None:
-        train_step(state, batch, settings, device)
-
     def work() -> None:
         for batch in draw():
-            step(batch)
+            train_step(state, batch, settings, device)
 
     return work

@@ -1,17 +1,23 @@
 """The benchmarks' clock, document and checks at toy size; nothing here depends on how long."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
-from benchmarks import clock, limits
+from benchmarks import __main__ as command
+from benchmarks import clock, gpu, inference, limits, network, start
 from benchmarks.brute_force import by_brute_force
 from benchmarks.network import row
 from benchmarks.report import Table, machine, put_section
+from organnet.datasets import pddca
+from organnet.experiment import Run
 from organnet.metrics import dice, hd95, surface_dice, surface_distances
-from organnet.settings import ModelSettings
+from organnet.settings import ModelSettings, make_settings
+from organnet.volume import read_volume, write_volume
 
 
 def test_sides_take_turns():
@@ -78,3 +84,47 @@ def test_brute_force_agrees():
     distances = surface_distances(a, b, (2.5, 1.0, 1.0))
     ours = dice(a, b), hd95(*distances), surface_dice(*distances)
     assert np.allclose(by_brute_force(a, b, (2.5, 1.0, 1.0)), ours)
+
+
+def test_a_benchmark_that_fails_stops_no_other(tmp_path: Path, monkeypatch, capsys):
+    def fail(options) -> None:
+        raise RuntimeError("out of memory")
+
+    table = Table(("precision",), [("float32",)], "A note.")
+    monkeypatch.setattr(start, "run", fail)
+    monkeypatch.setattr(network, "run", lambda options: [table])
+    document = tmp_path / "performance.md"
+    words = ["benchmarks", "start", "network", "--document", str(document)]
+    monkeypatch.setattr(sys, "argv", words)
+    assert command.main() == 1
+    assert "out of memory" in capsys.readouterr().err
+    assert "## The network's arithmetic" in document.read_text()
+    assert "## Start" not in document.read_text()
+
+
+@pytest.mark.parametrize("work", ["inference", "training"])
+def test_every_mode_of_a_gpu_but_the_compiled_runs_on_a_toy(work, monkeypatch):
+    """On the processor: what is timed is the work, whatever it runs on."""
+    modes = {name: mode for name, mode in gpu.MODES.items() if not mode.compiled}
+    monkeypatch.setattr(gpu, "MODES", modes)
+    settings = make_settings("joint", "smoke")
+    patches = dataclasses.replace(settings.patches, size=(4, 8, 8))
+    settings = dataclasses.replace(settings, patches=patches)
+    rows = gpu.rows_of(work, settings, torch.device("cpu"), (1e12, 1e10), 1)
+    assert [row[:2] for row in rows] == [(work, mode) for mode in modes]
+
+
+@pytest.mark.parametrize("box", [True, False])
+def test_monai_draws_what_we_draw(box, smoke_run: Run, tmp_path: Path):
+    reason = "MONAI comes with the extra bench; CI installs it"
+    theirs = pytest.importorskip("benchmarks.monai_windows", reason=reason).theirs
+    name = smoke_run.dataset.splits["test"][0]
+    image, out = tmp_path / "ct.nrrd", [tmp_path / "ours.nrrd", tmp_path / "theirs.nrrd"]
+    write_volume(pddca.read_case(smoke_run.dataset.folders[name]).ct, image)
+    weights = str(smoke_run.folder)
+    ours = inference.ours(str(image), weights, "own", str(out[0]))
+    peer = theirs(str(image), weights, "own", box, 0.5, str(out[1]))
+    assert ours["windows"] > 0 and peer["windows"] > 0
+    ours_found, theirs_found = (read_volume(path).array for path in out)
+    same = (ours_found == theirs_found).mean()
+    assert same > 0.99 and len(np.unique(ours_found)) > 2, same
