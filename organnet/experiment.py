@@ -37,6 +37,7 @@ from organnet.weights import (
 )
 
 PHANTOM_CASES = {"smoke": 6, "demo": 36, "paper": 48}
+"""By profile; the others train on the demo's."""
 PHANTOM_SEED = 0
 RECORDED = ("torch", "numpy", "scipy", "pandas", "SimpleITK", "safetensors", "papermill")
 
@@ -86,7 +87,7 @@ def open_run(
 ) -> Run:
     """Create a run, or come back to it.
 
-    `data` defaults to data/DATASET in the repository (data/phantom-PROFILE for the phantom), `out`
+    `data` defaults to data/DATASET in the repository (data/phantom-SIZE for the phantom), `out`
     to runs/DATASET-PROFILE. The phantom is painted into `data` where no phantom is there yet. The
     weights that `start` names are copied into the run, so that they need not be named again.
 
@@ -145,10 +146,11 @@ def open_data(dataset: str, profile: str, data: Path | str | None) -> Dataset:
     choose("dataset", dataset, DATASETS)
     if dataset == "joint" and data is None:
         raise OrganNetError("joint is a list of cases: name it, --data data/lists/openkbp.json")
-    name = f"phantom-{profile}" if dataset == "phantom" else dataset
+    size = profile if profile in PHANTOM_CASES else "demo"
+    name = f"phantom-{size}" if dataset == "phantom" else dataset
     root = Path(data) if data else project_root() / "data" / name
     if dataset == "phantom" and not (root / "splits.json").is_file():
-        write_phantom(root, PHANTOM_CASES[profile], PHANTOM_SEED, SIZES[profile])
+        write_phantom(root, PHANTOM_CASES[size], PHANTOM_SEED, SIZES[size])
     return open_dataset(dataset, root)
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from organnet import experiment
 from organnet.datasets import Case, open_dataset
 from organnet.errors import OrganNetError
+from organnet.experiment import open_data
 from organnet.organs import ORGAN_NAMES, ORGANS, organ
 from organnet.phantom import SIZES, PhantomSize, make_case, write_phantom
 from organnet.phantom.anatomy import MEASURED
@@ -19,6 +21,7 @@ from organnet.phantom.painter import Grid
 from organnet.phantom.person import draw_person, draw_pose
 from organnet.phantom.scanner import add_metal
 from organnet.phantom.shapes import Blob, HalfSpace, Loft, Tube, Union
+from organnet.settings import PROFILES
 from organnet.volume import same_grid
 
 SMOKE = SIZES["smoke"]
@@ -284,3 +287,17 @@ def test_pose_and_its_inverse_agree():
         pose = draw_pose(rng)
         points = rng.uniform(-100, 100, (50, 3))
         assert np.abs(pose.to_anatomy(pose.to_scanner(points)) - points).max() < 1.0
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_has_a_phantom(profile, tmp_path, monkeypatch) -> None:
+    sizes = []
+
+    def paint(root, cases, seed, size) -> None:
+        sizes.append((cases, size))
+        write_phantom(root, 3, seed, SIZES["smoke"])
+
+    monkeypatch.setattr(experiment, "write_phantom", paint)
+    open_data("phantom", profile, tmp_path / "data")
+    expected = profile if profile in ("smoke", "paper") else "demo"
+    assert sizes == [(experiment.PHANTOM_CASES[expected], SIZES[expected])]
