@@ -160,16 +160,6 @@ _HOURS: dict[str, dict[str, Any]] = {
         "train_on": ("training",),
     },
 }
-_TUNE: dict[str, dict[str, Any]] = {
-    **_HOURS,
-    "training": {
-        **_HOURS["training"],
-        "epochs": 8,
-        "learning_rate": 1e-3,
-        "drop_every": 5,
-        "validate_every": 8,
-    },
-}
 _GPU: dict[str, dict[str, Any]] = {
     "patches": {"spacing_mm": (2.5, 2.5, 2.5), "size": (48, 64, 64), "organ_share": 0.8},
     "training": {
@@ -180,7 +170,7 @@ _GPU: dict[str, dict[str, Any]] = {
         "drop_every": 7,
         "precision": "auto",
         "workers": 14,  # an augmented patch takes a core some 50 ms, a card less than 10
-        "validate_every": 10,
+        "validate_every": 2,
         "train_on": ("training",),
     },
     "inference": {"overlap": 0.25},
@@ -194,6 +184,19 @@ _GPU_TUNE: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
         "drop_every": 2,
         "validate_every": 3,
+    },
+}
+_TUNE: dict[str, dict[str, Any]] = {
+    **_GPU,
+    "training": {
+        **_GPU["training"],
+        "epochs": 8,
+        "steps": 45,
+        "batch": 2,
+        "learning_rate": 1e-3,
+        "drop_every": 5,
+        "workers": 0,
+        "validate_every": 8,
     },
 }
 _SMOKE: dict[str, dict[str, Any]] = {

@@ -47,11 +47,21 @@ def test_the_codes_are_pydicoms() -> None:
 @pytest.mark.parametrize(
     ("organ", "spellings"),
     [
-        ("BrainStem", "Brainstem|BRAINSTEM|brain_stem|Brain Stem|Hirnstamm|Stammhirn|BrainStm"),
-        ("Chiasm", "Chiasm|chiasma|Optic Chiasm|OPTIC_CHIASM|Chiasma opticum|Chiasma_Optic"),
-        ("Mandible", "mandible|Mandibula|Bone_Mandible|Mandible_Bone|Unterkiefer"),
-        ("OpticNerve_L", "Lt Optic Nerve|N. opticus li|Sehnerv links|ON_L|Left_Optic_Nerve"),
+        (
+            "BrainStem",
+            "Brainstem|BRAINSTEM|brain_stem|Brain Stem|Hirnstamm|Stammhirn|BSTEM",
+        ),
+        (
+            "Chiasm",
+            "Chiasm|chiasma|Optic Chiasm|OPTIC_CHIASM|Chiasma opticum|Chiasma_Optic",
+        ),
+        ("Mandible", "mandible|Mandibula|Bone_Mandible|Mandible_Bone|Unterkiefer|Mand"),
+        (
+            "OpticNerve_L",
+            "Lt Optic Nerve|N. opticus li|Sehnerv links|ON_L|Left_Optic_Nerve",
+        ),
         ("OpticNerve_R", "Optic Nerve (R)|OpticNerve_Rt|Nrv_Optic_R|optic nerve right|R ON"),
+        ("OpticNerve_R", "Nerf optique droit"),
         ("Parotid_L", "Parotid Lt|PAROTID_LEFT|Parotis li.|L Parotid|Glandula parotis links"),
         ("Parotid_L", "Lt_Parotid_Gland|Parotid_Lt_Gland|parotid-l|LPAROTID|Parotide gauche"),
         (

@@ -27,6 +27,7 @@ from organnet.settings import (
 LONGEST_FILE = 350
 LARGEST_FILE_BYTES = 1_000_000
 LARGEST_WEIGHTS_BYTES = 20_000_000
+LISTS = sorted(path.stem for path in (REPOSITORY / "data" / "lists").glob("*.json"))
 ABSOLUTE_PATH = re.compile(r"(?<![\w.$)}])/(home|root|Users|work)/")
 
 
@@ -164,7 +165,9 @@ def openkbp_patients(cases: set[str]) -> set[str]:
     return {case.split("__")[-1] for case in cases if "pt_" in case}
 
 
-@pytest.mark.parametrize("name", ["base", "openkbp", "fold0", "fold1", "fold2", "fold3"])
+@pytest.mark.parametrize(
+    "name", ["base", "openkbp", "small-organs", "fold0", "fold1", "fold2", "fold3"]
+)
 def test_no_patient_is_trained_on_and_scored(name: str):
     trained, watched, scored = (
         openkbp_patients(cases_of(name, split)) for split in ("training", "validation", "test")

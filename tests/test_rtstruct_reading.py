@@ -195,7 +195,7 @@ def test_structures_that_are_no_organ_are_told_and_a_users_names_come_first(
     array, drawn, notes = read(dataset, series, tmp_path, {"OAR 3": "Chiasm"})
     assert drawn == {"Chiasm"} and set(np.unique(array)) == {0, organ("Chiasm").label}
     assert [note.split(" is none")[0] for note in notes] == ["PTV 70", "Parotid_L_PRV"]
-    listed = r"name its structures in a map of names \(PTV 70, OAR 3, Parotid_L_PRV\)$"
+    listed = r"name its structures in a map of names, --names .* \(PTV 70, OAR 3, Parotid_L_PRV\)$"
     with pytest.raises(OrganNetError, match=rf"none of the nine organs: {listed}"):
         read(dataset, series, tmp_path)
 

@@ -57,24 +57,25 @@ CODES: dict[str, tuple[Code, Code | None]] = {
 }
 """What each organ is, and on which side where there are two of it."""
 
+MAP_OF_NAMES = '--names FILE.json with {"ITS NAME": "Parotid_L"}'
 _SIDES = {
     "L": "l lt lft left li lks link links linke linker sx sin sinistra izq izquierda gauche",
     "R": "r rt rgt right re rts recht rechts rechte rechter dx dext destra der derecha droite "
     "droit",
 }
 _UNPAIRED = {
-    "BrainStem": "brainstem brainstm brnstem stembrain stammhirn hirnstamm troncocerebral "
+    "BrainStem": "brainstem brainstm brnstem bstem stembrain stammhirn hirnstamm troncocerebral "
     "tronccerebral troncoencefalo troncoencefalico",
     "Chiasm": "chiasm chiasma chiasme opticchiasm opticchiasma opticalchiasm chiasmoptic "
     "chiasmaoptic chiasmaopticum chiasmaoptikum chiasmaopticus chiasmeoptique chiasmaottico "
     "chiasmoptico quiasma quiasmaoptico sehnervenkreuzung",
-    "Mandible": "mandible mandibula mandibule mandibola mandib bonemandible mandiblebone "
-    "bonemandib unterkiefer unterkieferknochen",
+    "Mandible": "mandible mandibula mandibule mandibola mandib mand lowerjaw bonemandible "
+    "mandiblebone bonemandib unterkiefer unterkieferknochen",
 }
 _PAIRED = {
     "OpticNerve": "opticnerve opticalnerve opticnrv opticn nopticus noptikus noptic nervusopticus "
-    "nervusoptikus nervopticus nervoptic nrvoptic nerveoptic nerveoptique nfoptique nervooptico "
-    "nervioptico nervoottico opticus optikus sehnerv on",
+    "nervusoptikus nervopticus nervoptic nrvoptic nerveoptic nerveoptique nerfoptique nfoptique "
+    "nervooptico nervioptico nervoottico opticus optikus sehnerv on",
     "Parotid": "parotid parotis parotide parotida parotidgland parotidgl parotidglnd parotisgland "
     "glandparotid glndparotid glparotid glparotis glandulaparotis glandulaparotidea "
     "glandparotis glandeparotide ohrspeicheldruese ohrspeicheldruse",
@@ -163,7 +164,7 @@ def organs_of_structures(
         if organ in found:
             raise OrganNetError(
                 f"structures {title_of(structures[found[organ]])} and {title_of(structure)} are "
-                f"both {organ}: name the one to take in a map of names"
+                f"both {organ}: name the one to take in a map of names, {MAP_OF_NAMES}"
             )
         found[organ] = at
     return found, tuple(notes)

@@ -15,7 +15,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 import organnet
-from organnet.datasets.case import Mask, compose_labels, crop_mask, shortened
+from organnet.datasets.case import Mask, compose_labels, crop_mask
 from organnet.dicom.contours import contours_of_mask, mask_of_contour, mask_of_contours
 from organnet.dicom.derived import (
     DESCRIPTION,
@@ -31,7 +31,7 @@ from organnet.dicom.derived import (
 )
 from organnet.dicom.drawn import check_drawn_on, contours_by_image
 from organnet.dicom.images import CTImage, DicomCT
-from organnet.dicom.names import TG263, organs_of_structures
+from organnet.dicom.names import MAP_OF_NAMES, TG263, organs_of_structures
 from organnet.dicom.places import on_grid, slices_between_images, to_mm, to_pixels
 from organnet.dicom.structures import (
     CLOSED,
@@ -109,9 +109,10 @@ def read_rtstruct(
         else:
             masks[organ] = mask
     if not masks:
-        titles = shortened([s.title for s in structures])
+        titles = ", ".join(s.title for s in structures)
         raise OrganNetError(
-            f"{path} has none of the nine organs: name its structures in a map of names ({titles})"
+            f"{path} has none of the nine organs: name its structures in a map of names, "
+            f"{MAP_OF_NAMES} ({titles})"
         )
     rows, columns = series.images[0].shape
     pixels = compose_labels(masks, (len(series.images), rows, columns))

@@ -19,7 +19,7 @@ VARIANT_NAMES = {
 }
 COLUMNS = (
     ("parameters\n(millions)", lambda row: f"{row['parameters']:.2f}"),
-    ("GFLOP\nper patch", lambda row: f"{row['gflop']:.1f}"),
+    ("GFLOP,\na patch", lambda row: f"{row['gflop']:.1f}"),
     ("DSC\n(%)", lambda row: f"{100 * row['dsc']:.1f}"),
     ("HD95\n(mm)", lambda row: f"{row['hd95_mm']:.1f}"),
 )
