@@ -159,7 +159,7 @@ def test_in_no_patient_do_left_and_right_change_places():
     assert (sides["right"].where(~right, sides["left"]) == 0).all()
     agrees = sides["agrees_with_anatomy"]
     assert set(agrees.dropna().astype(str)) == {"True"}
-    assert set(sides["case"][agrees.isna()]) == {"pt_221"}  # its drawings lie beside its image
+    assert set(sides["case"][agrees.isna()]) == {"pt_221"}  # too little is found there
 
 
 def test_no_patient_of_results_is_there_twice():
