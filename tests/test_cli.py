@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from organnet import cli
 from organnet.ablation import ablation_table
 from organnet.cli import app
+from organnet.dicom.names import TG263
 from organnet.experiment import Run
 from organnet.files import read_json
 from organnet.organs import ORGANS
@@ -69,8 +70,9 @@ def test_help_of_inference_says_what_is_taken_and_what_stays() -> None:
 
 def test_the_labels_in_the_documentation_are_the_organs() -> None:
     text = (REPOSITORY / "docs" / "batch.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|$", text, re.MULTILINE)
-    assert rows == [(str(organ.label), organ.name) for organ in ORGANS]
+    row = r"^\| (\d+) \| `(\w+)` \| `(\w+)` \| `(#\w+)` \|$"
+    rows = re.findall(row, text, re.MULTILINE)
+    assert rows == [(str(o.label), o.name, TG263[o.name], o.colour) for o in ORGANS]
 
 
 def test_inference_then_evaluate(smoke_run: Run, case: Path, tmp_path: Path) -> None:
