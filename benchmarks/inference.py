@@ -114,15 +114,9 @@ def _part(parts: dict[str, float], name: str, work):
 def _sides(image: Path, options: Options, grid: str) -> dict:
     what = {"image": str(image), "weights": str(options.weights), "grid": grid}
     out = options.scratch / "inference" / grid
-    ours = load_network(options.weights, CPU).settings.inference.overlap
     sides = {"ours": in_process("benchmarks.inference", "ours", **what, out=str(out / "ours.nrrd"))}
     for peer in PEERS:
-        arguments = {
-            **what,
-            "box": peer == "head",
-            "overlap": ours if peer == "head" else MONAI_OVERLAP,
-            "out": str(out / f"{peer}.nrrd"),
-        }
+        arguments = {**what, "box": peer == "head", "out": str(out / f"{peer}.nrrd")}
         sides[peer] = in_process("benchmarks.monai_windows", "theirs", **arguments)
     return sides
 

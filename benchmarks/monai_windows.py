@@ -8,7 +8,7 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from benchmarks.clock import network_time
-from benchmarks.inference import network_on
+from benchmarks.inference import MONAI_OVERLAP, network_on
 from organnet.grids import grid_size, resize
 from organnet.head import head_box
 from organnet.inference import drop_stray_pieces
@@ -18,10 +18,10 @@ from organnet.windows import VOXELS_AT_ONCE
 
 
 @torch.inference_mode()
-def theirs(
-    image: str, weights: str, grid: str, box: bool, overlap: float, out: str
-) -> dict[str, float]:
+def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str, float]:
     """Segment a CT file into OUT with windows over the whole volume, or over the head's box.
+
+    In the box they overlap as ours do.
 
     As MONAI's bundles do it: softmax, probabilities back onto the CT's grid, arg-max.
     """
@@ -38,7 +38,7 @@ def theirs(
             roi_size=patches.size,
             sw_batch_size=max(1, VOXELS_AT_ONCE // math.prod(patches.size)),
             predictor=lambda patch: network.model(patch).softmax(1),
-            overlap=overlap,
+            overlap=network.settings.inference.overlap if box else MONAI_OVERLAP,
             mode="gaussian",
             padding_mode="constant",
             cval=-1.0,

@@ -19,7 +19,7 @@ def run(options: Options) -> list[Table]:
     precisions = ["float32"]
     if fast_precision(CPU) == "bfloat16":
         precisions.append("bfloat16")
-    rows = [row(precision, CPU, options.repeats) for precision in precisions]
+    rows = [row(precision, options.repeats) for precision in precisions]
     if len(precisions) == 1:
         rows.append(("bfloat16", *["not in this processor's hardware: not run"], *[""] * 4))
     patch = " x ".join(str(n) for n in PatchSettings().size)
@@ -34,7 +34,6 @@ def run(options: Options) -> list[Table]:
 
 def row(
     precision: str,
-    device: torch.device,
     repeats: int,
     model: ModelSettings | None = None,
     size: tuple[int, int, int] | None = None,
@@ -42,16 +41,16 @@ def row(
 ) -> tuple:
     """One precision's row; the paper's network and patch where no other is named."""
     model, size = model or ModelSettings(), size or PatchSettings().size
-    network = OrganNet(model).eval().to(device)
-    patch = torch.randn(1, 1, *size, device=device)
+    network = OrganNet(model).eval()
+    patch = torch.randn(1, 1, *size)
 
     @torch.inference_mode()
     def forward() -> None:
-        with autocast(device, precision):
+        with autocast(CPU, precision):
             network(patch)
 
     forward()  # the first call also loads kernels
-    product, product_work = matrix_product(precision, device, matrix_side)
+    product, product_work = matrix_product(precision, side=matrix_side)
     spent = in_turn({"network": here(forward), "product": product}, repeats)
     work = operations(model, size)
 

@@ -73,7 +73,7 @@ def test_operations_grow_with_the_square_of_the_width():
 
 
 def test_the_row_of_a_toy_network_has_all_its_cells():
-    cells = row("float32", torch.device("cpu"), 1, ModelSettings(width=4), (4, 8, 8), 32)
+    cells = row("float32", 1, ModelSettings(width=4), (4, 8, 8), 32)
     assert len(cells) == 6 and cells[0] == "float32"
 
 
@@ -123,8 +123,11 @@ def test_monai_draws_what_we_draw(box, smoke_run: Run, tmp_path: Path):
     write_volume(pddca.read_case(smoke_run.dataset.folders[name]).ct, image)
     weights = str(smoke_run.folder)
     ours = inference.ours(str(image), weights, "own", str(out[0]))
-    peer = theirs(str(image), weights, "own", box, 0.5, str(out[1]))
+    peer = theirs(str(image), weights, "own", box, str(out[1]))
     assert ours["windows"] > 0 and peer["windows"] > 0
     ours_found, theirs_found = (read_volume(path).array for path in out)
-    same = (ours_found == theirs_found).mean()
-    assert same > 0.99 and len(np.unique(ours_found)) > 2, same
+    same = ours_found == theirs_found
+    organs = (ours_found > 0) | (theirs_found > 0)
+    assert same.mean() > 0.99 and len(np.unique(ours_found)) > 2
+    # over the whole volume the windows lie elsewhere, and sixty steps' training is unsure
+    assert same[organs].mean() > (0.8 if box else 0.5), same[organs].mean()

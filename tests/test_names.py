@@ -47,19 +47,11 @@ def test_the_codes_are_pydicoms() -> None:
 @pytest.mark.parametrize(
     ("organ", "spellings"),
     [
-        (
-            "BrainStem",
-            "Brainstem|BRAINSTEM|brain_stem|Brain Stem|Hirnstamm|Stammhirn|BSTEM",
-        ),
-        (
-            "Chiasm",
-            "Chiasm|chiasma|Optic Chiasm|OPTIC_CHIASM|Chiasma opticum|Chiasma_Optic",
-        ),
+        ("BrainStem", "Brainstem|BRAINSTEM|brain_stem|Brain Stem|Hirnstamm|Stammhirn|BrainStm"),
+        ("BrainStem", "BSTEM"),
+        ("Chiasm", "Chiasm|chiasma|Optic Chiasm|OPTIC_CHIASM|Chiasma opticum|Chiasma_Optic"),
         ("Mandible", "mandible|Mandibula|Bone_Mandible|Mandible_Bone|Unterkiefer|Mand"),
-        (
-            "OpticNerve_L",
-            "Lt Optic Nerve|N. opticus li|Sehnerv links|ON_L|Left_Optic_Nerve",
-        ),
+        ("OpticNerve_L", "Lt Optic Nerve|N. opticus li|Sehnerv links|ON_L|Left_Optic_Nerve"),
         ("OpticNerve_R", "Optic Nerve (R)|OpticNerve_Rt|Nrv_Optic_R|optic nerve right|R ON"),
         ("OpticNerve_R", "Nerf optique droit"),
         ("Parotid_L", "Parotid Lt|PAROTID_LEFT|Parotis li.|L Parotid|Glandula parotis links"),

@@ -165,9 +165,7 @@ def openkbp_patients(cases: set[str]) -> set[str]:
     return {case.split("__")[-1] for case in cases if "pt_" in case}
 
 
-@pytest.mark.parametrize(
-    "name", ["base", "openkbp", "small-organs", "fold0", "fold1", "fold2", "fold3"]
-)
+@pytest.mark.parametrize("name", LISTS)
 def test_no_patient_is_trained_on_and_scored(name: str):
     trained, watched, scored = (
         openkbp_patients(cases_of(name, split)) for split in ("training", "validation", "test")

@@ -121,10 +121,11 @@ def test_the_card_names_the_lists_that_were_trained_on(name):
     assert sha256(REPOSITORY / "data" / "lists" / f"{name}.json") in card(SHIPPED / "openkbp")
 
 
-def test_the_stored_scores_are_of_the_shipped_weights():
-    scored = read_json(RESULTS / "openkbp" / "scored.json")
+@pytest.mark.parametrize("folder", ["openkbp", "heldout", "unseen"])
+def test_the_stored_scores_are_of_the_shipped_weights(folder):
+    scored = read_json(RESULTS / folder / "scored.json")
     assert scored["weights"] == [sha256(SHIPPED / "openkbp.safetensors")]
-    assert set(scored["cases"]) == set(read_metrics(RESULTS / "openkbp" / "metrics.csv")["case"])
+    assert set(scored["cases"]) == set(read_metrics(RESULTS / folder / "metrics.csv")["case"])
 
 
 def test_the_readme_compares_the_drawings_of_one_scan_over_the_organs_they_share():
