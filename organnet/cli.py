@@ -110,7 +110,8 @@ def inference(
         typer.Option(
             "--format",
             help="nrrd, nifti, masks (one file per organ), seg.nrrd (3D Slicer); of DICOM also "
-            "rtstruct and seg; several may be given, and without any it is nrrd",
+            "rtstruct and seg; several may be given, and without any it is nrrd; what an earlier "
+            "run wrote in others stays",
         ),
     ] = None,
     anonymise: Annotated[
@@ -230,14 +231,18 @@ def convert(
     from organnet.dicom.ct import read_dicom_ct
     from organnet.dicom.names import read_names
     from organnet.dicom.structures import images_drawn_on
+    from organnet.organs import ORGAN_NAMES
 
     known = read_names(names) if names else None
     ct = read_dicom_ct(series, images_drawn_on(rtstruct))
     case = name or case_name(series)
     for note in ct.warnings:  # which series was taken, before anything is held against it
         print(note, file=sys.stderr)
-    for note in write_converted(ct, rtstruct, out, case, known):
+    drawn, notes = write_converted(ct, rtstruct, out, case, known)
+    for note in notes:
         print(note, file=sys.stderr)
+    for organ in ORGAN_NAMES:
+        print(f"{organ:<16} {drawn.get(organ, 'not drawn')}", file=sys.stderr)
     print(out / case)
 
 

@@ -104,10 +104,10 @@ def read_json(path: Path) -> dict:
         raise OrganNetError(f"{path} does not exist: check the path") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise OrganNetError(
-            f"{path} is not readable JSON ({error}): restore or delete it"
+            f"{path} is not readable JSON ({error}): correct or remove it"
         ) from error
     if not isinstance(content, dict):
-        raise OrganNetError(f"{path} holds no JSON object: restore or delete it")
+        raise OrganNetError(f"{path} holds no JSON object: correct or remove it")
     return content
 
 

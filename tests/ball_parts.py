@@ -50,7 +50,7 @@ def check_ball(
     check_contours(dcmread(out / "rs.dcm"), files, on_image, series.ct, centre_mm, radius_mm)
     check_frames(out / "seg.dcm", files, on_image)
     again, found, _ = read_rtstruct(out / "rs.dcm", series)
-    assert found == {NAME}
+    assert set(found) == {NAME}
     return dice(again.array == LABEL, labels.array == LABEL)
 
 

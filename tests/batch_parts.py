@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,6 +29,7 @@ HOW = How(("0" * 64,), ("nrrd",), False)
 RUN = """
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import batch_parts
@@ -51,31 +53,39 @@ def stand_in(given: Input, folder: Path) -> Answer:
     ct = given.read().ct
     labels = ct.with_array((ct.array > 0).astype(np.uint8))
     write_volume(labels, folder / f"{given.name}.nrrd")
+    told = ("tilted", "uneven") if "odd" in given.name else ()
     picture = folder / picture_name(given.name)
     picture.parent.mkdir(exist_ok=True)
     picture.write_bytes(tiny_png())
     return Answer(
         outputs=(f"{given.name}.nrrd",),
-        warnings=("a warning & a <tag>",),
+        notes=told,
+        warnings=("a warning & a <tag>", *told),
         volumes_ml={"BrainStem": float(labels.array.sum()) * labels.voxel_ml},
     )
 
 
-def load_dicom_stand_in() -> Segment:
-    """As the stand-in, of DICOM and as DICOM too."""
-    return dicom_stand_in
+def load_writing(*formats: str) -> Segment:
+    """As the stand-in, in these formats, by their own writers."""
+    return partial(writing, formats)
 
 
-def dicom_stand_in(given: Input, folder: Path) -> Answer:
+def writing(formats: tuple[str, ...], given: Input, folder: Path) -> Answer:
     from organnet.batch.formats import FORMATS, Segmented
 
     answer = stand_in(given, folder)
+    (folder / f"{given.name}.nrrd").unlink()
     scan = given.read()
-    labels = scan.ct.with_array((scan.ct.array > 0).astype(np.uint8))
-    found = Segmented(scan, SimpleNamespace(labels=labels), anonymise=False)
-    written = [*FORMATS["rtstruct"].write(found, folder, given.name)]
-    written += FORMATS["seg"].write(found, folder, given.name)
-    return replace(answer, outputs=(*answer.outputs, *(path.name for path in written)))
+    hu = scan.ct.array
+    labels = scan.ct.with_array((hu > 0).astype(np.uint8) + (hu > 25).astype(np.uint8))
+    found = Segmented(scan, SimpleNamespace(labels=labels, entropy=None), anonymise=False)
+    paths = [path for name in formats for path in FORMATS[name].write(found, folder, given.name)]
+    return replace(answer, outputs=tuple(path.relative_to(folder).as_posix() for path in paths))
+
+
+def load_dicom_stand_in() -> Segment:
+    """As the stand-in, as DICOM too."""
+    return load_writing("nrrd", "rtstruct", "seg")
 
 
 def load_mortal() -> Segment:

@@ -286,16 +286,19 @@ def test_links_to_what_is_not_named_do_not_lie_in_the_outputs(scans: Path, tmp_p
 def test_warnings_are_counted_at_the_end_of_a_case_and_in_the_manifest(
     tmp_path: Path, capfd, worker: Worker
 ) -> None:
-    """The stand-in warns once of every scan; what failed was not looked at."""
-    for name in ("a", "text"):
+    """What is odd about a scan is told, and its only warning; what failed was not looked at."""
+    for name in ("a", "odd", "text"):
         write_tiny(tmp_path / "scans" / f"{name}.nrrd")
     BREAKING["text"](tmp_path / "scans" / "text.nrrd")
     out = tmp_path / "out"
     run(tmp_path / "scans", out, worker)
     said = capfd.readouterr()
-    assert f"a: 1 warning, see {out / 'report.html'}" in said.err.splitlines()
-    assert said.out.splitlines() == [str(out / "a.nrrd")]  # files alone, for scripts
-    assert [row["warnings"] for row in manifest(out)] == ["1", ""]
+    assert [line for line in said.err.splitlines() if line.startswith(("a: ", "odd: "))] == [
+        *("a: a warning & a <tag>", "odd: tilted", "odd: uneven"),
+        f"odd: 5 warnings, see {out / 'report.html'}",
+    ]
+    assert said.out.splitlines() == [str(out / f"{name}.nrrd") for name in ("a", "odd")]
+    assert [row["warnings"] for row in manifest(out)] == ["1", "5", ""]
 
 
 def test_anonymous_cases_keep_their_numbers(tmp_path: Path, worker: Worker) -> None:

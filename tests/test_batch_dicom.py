@@ -23,6 +23,7 @@ from organnet.batch.worker import Answer, _answer
 from organnet.cli import app
 from organnet.datasets import pddca
 from organnet.dicom.ct import read_dicom_ct
+from organnet.dicom.names import TG263
 from organnet.dicom.rtstruct import read_rtstruct
 from organnet.dicom.studies import holds_one_study
 from organnet.errors import OrganNetError
@@ -123,7 +124,7 @@ def test_the_structure_set_holds_the_label_map_and_lies_on_the_ct(
     read, drawn, notes = read_rtstruct(segmented / "A_rtstruct.dcm", series)
     assert np.array_equal(read.array, labels.array)
     assert all("has no contour on" in note for note in notes)  # an organ in pieces is said
-    assert drawn == {ORGAN_NAMES[label - 1] for label in np.unique(labels.array) if label}
+    assert set(drawn) == {ORGAN_NAMES[label - 1] for label in np.unique(labels.array) if label}
 
 
 def test_a_zip_gives_what_its_folder_gives(
@@ -162,6 +163,8 @@ def test_anonymised_outputs_and_messages_hold_no_name(
     warnings = read_record(out, "case-001").warnings
     assert "1 file is empty or damaged and left out: where" in " ".join(warnings)
     assert any(warning.startswith("took series") for warning in warnings)
+    structures = pydicom.dcmread(out / "case-001_rtstruct.dcm")
+    assert structures.PatientName == "case-001"
     files = [path for path in out.rglob("*") if path.is_file()]
     assert len(files) >= 8
     for path in files:
@@ -180,8 +183,8 @@ def test_where_no_organ_is_found_there_is_no_structure_set_and_the_rest_is_writt
     segmenter = Segmenter([find_weights(smoke_run.folder)], how)
     answer = segmenter(Input("A", studies / "A", "DICOM"), tmp_path)
     assert answer.outputs == ("A.nrrd",) and not list(tmp_path.glob("*.dcm"))
-    for name in ("rtstruct", "seg"):
-        assert f"no organ was found: no {name} was written" in answer.warnings
+    assert not [note for note in answer.notes if not note.startswith("took series")]
+    assert answer.warnings == ("No organ was found: does the scan show head and neck?",)
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -203,7 +206,7 @@ def test_an_archive_is_unpacked_among_outputs_only_where_these_may_be_named(
 
 def test_an_image_without_dicom_has_no_structure_set(smoke_run: Run, tmp_path: Path) -> None:
     case = smoke_run.dataset.folders[smoke_run.dataset.splits["test"][0]]
-    with pytest.raises(OrganNetError, match="is no DICOM series, which format rtstruct refers to"):
+    with pytest.raises(OrganNetError, match="is no DICOM series, to whose images rtstruct refer"):
         segment([case], [smoke_run.folder], tmp_path, formats=["rtstruct"])
 
 
@@ -213,8 +216,13 @@ def test_convert_makes_a_case_to_train_on(
     series, structures = studies / "A", segmented / "A_rtstruct.dcm"
     words = ["convert", str(series), str(structures), "--out", str(tmp_path), "--name", "mine"]
     app(words, standalone_mode=False)
-    assert capsys.readouterr().out.strip() == str(tmp_path / "mine")
+    said = capsys.readouterr()
+    assert said.out.strip() == str(tmp_path / "mine")  # alone, for scripts
+    organs = said.err.splitlines()[-len(ORGAN_NAMES) :]
     case = pddca.read_case(tmp_path / "mine")
+    assert [line.split() for line in organs] == [
+        [name, *([TG263[name]] if name in case.drawn else ["not", "drawn"])] for name in ORGAN_NAMES
+    ]
     labels = read_volume(segmented / "A.nrrd")
     assert np.array_equal(case.labels.array, labels.array)
     with pytest.raises(OrganNetError, match="is there already"):

@@ -11,19 +11,12 @@ from dicom_parts import ct_series, head_hu, write_images
 
 from organnet.batch.finding import Found, find_inputs, numbered
 from organnet.batch.formats import (
-    FORMATS,
-    Format,
-    Segmented,
     apart,
-    choose_formats,
-    files_of,
     why_not,
 )
-from organnet.batch.inputs import Input, Scan, kind_of
-from organnet.datasets import pddca
+from organnet.batch.inputs import Input, kind_of
 from organnet.errors import OrganNetError
-from organnet.inference import Prediction
-from organnet.volume import Volume, read_ct, read_volume, same_grid
+from organnet.volume import read_ct
 
 
 @pytest.fixture
@@ -245,51 +238,6 @@ def test_messages_of_anonymous_cases_have_no_path(tmp_path: Path) -> None:
     with pytest.raises(OrganNetError, match=r"^case-001 does not exist: check the path$"):
         gone.sha256()
     assert why_not(gone, ("rtstruct",)).startswith("case-001 is no DICOM")
-
-
-@pytest.fixture
-def found() -> Segmented:
-    labels = np.zeros((6, 7, 8), np.uint8)
-    labels[1:3, 2:4, 3:5] = 1
-    labels[4, 4, 4] = 9
-    grid = Volume(labels, (3.0, 2.0, 1.0), (5.0, -4.0, 3.0))
-    entropy = grid.with_array(labels.astype(np.float32) / 4)
-    return Segmented(
-        Scan(grid.with_array(labels.astype(np.int16))), Prediction(grid, entropy), anonymise=False
-    )
-
-
-@pytest.mark.parametrize("name", [name for name in FORMATS if not FORMATS[name].needs_dicom])
-def test_formats_write_what_they_announce_and_can_be_read_back(
-    name: str, found: Segmented, tmp_path: Path
-) -> None:
-    paths = FORMATS[name].write(found, tmp_path, "case")
-    assert {path.relative_to(tmp_path).as_posix() for path in paths} <= set(
-        files_of("case", (name,), deep=True)
-    )
-    assert sorted(paths) == sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    if name == "masks":
-        labels, drawn = pddca.read_labels(tmp_path / "case")
-        assert drawn == {"BrainStem", "Submandibular_R"}
-    else:
-        labels = read_volume(paths[0])
-    if name in ("nrrd", "nifti"):
-        assert np.array_equal(read_volume(paths[1]).array, found.prediction.entropy.array)
-    assert np.array_equal(labels.array, found.prediction.labels.array)
-    assert same_grid(labels, found.prediction.labels)
-
-
-def test_formats_are_chosen_once_each(tmp_path: Path) -> None:
-    assert choose_formats(["nrrd", "masks", "nrrd"]) == ("masks", "nrrd")
-    with pytest.raises(OrganNetError, match="unknown format 'pdf'"):
-        choose_formats(["pdf"])
-
-
-def test_a_format_that_refers_to_dicom_says_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FORMATS, "plan", Format(("{}.dcm",), lambda *_: [], needs_dicom=True))
-    scan = Input("c", root / "c.nrrd")
-    assert "no DICOM series, which format plan refers to" in why_not(scan, ("nrrd", "plan"))
-    assert why_not(scan, ("nrrd",)) is None
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,14 +17,10 @@ from batch_parts import (
 )
 from batch_runs import run, statuses
 
-from organnet.batch import placing
-from organnet.batch.books import STAGE
 from organnet.batch.finding import find_inputs
-from organnet.batch.record import write_record
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
 from organnet.errors import OrganNetError
-from organnet.files import move
 
 
 def test_done_before_is_skipped(scans: Path, tmp_path: Path, worker: Worker) -> None:
@@ -97,122 +92,6 @@ def test_a_file_where_a_folder_must_be_fails_its_case_alone(
     assert (tmp_path / "scan1").read_bytes() == b"notes"
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_files_that_cannot_be_moved_fail_their_case_alone_and_leave_all_as_it_was(
-    again: bool, scans: Path, tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The picture is moved last; each earlier file is moved away before, and back after."""
-    if again:
-        run(scans, tmp_path, worker)
-    before = {name: data for name, data in contents(tmp_path).items() if "scan1" in name}
-    assert len(before) == 3 * again
-
-    def full(path: Path, target: Path) -> None:
-        if target.name == "scan1.png" and path.parent.parent.name.startswith(STAGE):
-            raise OrganNetError(f"cannot write {target} (No space left on device): mend it")
-        move(path, target)
-
-    monkeypatch.setattr("organnet.batch.placing.move", full)
-    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 1
-    assert statuses(tmp_path) == ["done", "failed", "done", "done", "done", "done"]
-    assert "scan1.png (No space left" in manifest(tmp_path)[1]["message"]
-    after = {name: data for name, data in contents(tmp_path).items() if "scan1" in name}
-    assert after == before
-    monkeypatch.undo()
-    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 0
-
-
-@pytest.mark.parametrize(
-    ("again", "moves"), [(False, 1), (False, 2), (True, 1), (True, 2), (True, 3), (True, 4)]
-)
-def test_stopped_right_after_a_move_all_is_as_it_was(
-    again: bool,
-    moves: int,
-    scans: Path,
-    tmp_path: Path,
-    worker: Worker,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """An output and a picture are moved; where there were some before, those first."""
-    if again:
-        run(scans, tmp_path, worker)
-    before = {name: data for name, data in contents(tmp_path).items() if "scan0" in name}
-    moved = []
-
-    def stopped(path: Path, target: Path) -> None:
-        move(path, target)
-        moved.append(target)
-        if len(moved) == moves:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("organnet.batch.placing.move", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        run(scans, tmp_path, worker, how=replace(HOW, deep=True))
-    after = {name: data for name, data in contents(tmp_path).items() if "scan0" in name}
-    assert after == before
-    monkeypatch.undo()
-    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 0
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing of the run's own comes after it."""
-
-
-@pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize(
-    ("again", "step"), [*((False, n) for n in range(4)), *((True, n) for n in range(7))]
-)
-def test_killed_while_a_case_is_put_in_its_place_it_is_as_before_or_done(
-    again: bool,
-    step: int,
-    late: bool,
-    scans: Path,
-    tmp_path: Path,
-    worker: Worker,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Before and after each of its steps; then a run over another scan comes first.
-
-    A record is written, two files are moved, and the record again; where there was a result, its
-    record and two files are put aside as well.
-    """
-    other = find_inputs([scans / "scan1*"]).inputs
-    how = replace(HOW, deep=True)
-    if again:
-        run(scans, tmp_path, worker)
-    before = {name: data for name, data in contents(tmp_path).items() if "scan0" in name}
-    steps = []
-
-    def killing(real: Callable) -> Callable:
-        def act(*given: object) -> None:
-            steps.append(given)
-            if len(steps) == step + 1 and not late:
-                kill()
-            real(*given)
-            if len(steps) == step + 1 and late:
-                kill()
-
-        return act
-
-    def kill() -> None:
-        monkeypatch.setattr(placing, "take_back", lambda *_: None)
-        monkeypatch.setattr("organnet.batch.books._clean", lambda *_: None)
-        raise Killed
-
-    monkeypatch.setattr(placing, "move", killing(move))
-    monkeypatch.setattr(placing, "write_record", killing(write_record))
-    monkeypatch.setattr("organnet.batch.books.write_manifest", lambda *_: None)
-    with contextlib.suppress(Killed):
-        run(scans, tmp_path, worker, how=how)
-    monkeypatch.undo()
-    assert run_batch(other, worker, tmp_path, HOW) == 0
-    after = {name: data for name, data in contents(tmp_path).items() if "scan0" in name}
-    done = step == (6 if again else 3) and late
-    assert after == before or (done and len(after) == 3)
-    assert not list(tmp_path.rglob(".*"))
-    assert run(scans, tmp_path, worker, how=how) == 0
-
-
 def test_the_only_scan_leaves_nothing_where_a_file_is_in_its_way(
     scans: Path, tmp_path: Path, worker: Worker
 ) -> None:
@@ -260,7 +139,7 @@ def test_an_only_input_that_fails_now_takes_its_old_result_away(
     [
         ("does not exist", {}),
         ("want of memory", {"deep": True}),
-        ("no DICOM series", {"formats": ("nrrd", "rtstruct")}),
+        ("no DICOM series", {"formats": ("rtstruct",)}),
     ],
 )
 def test_a_failure_takes_nothing_away_unless_the_input_changed(

@@ -56,7 +56,7 @@ def written(
 def test_what_was_drawn_comes_back(written: Written) -> None:
     """The label map, voxel by voxel; of the drawings all but where two of them overlap."""
     again, found, notes = read_rtstruct(written.path, written.series)
-    assert (found, notes) == (set(written.drawn), ())
+    assert (set(found), notes) == (set(written.drawn), ())
     assert same_grid(again, written.labels)
     assert np.array_equal(again.array, written.labels.array)
     for name, mask in written.drawn.items():

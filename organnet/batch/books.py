@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from organnet.batch.formats import files_of
+from organnet.batch.formats import files_of, writable
 from organnet.batch.inputs import ZIP, Input, is_zip
 from organnet.batch.manifest import MANIFEST, write_manifest
-from organnet.batch.placing import put, take_back
+from organnet.batch.placing import EARLIER, put, take_back
 from organnet.batch.record import (
     DONE,
     FAILED,
@@ -64,13 +64,17 @@ class Books:
     done_before: set[str] = field(default_factory=set)
     failed: dict[str, Record] = field(default_factory=dict)
 
-    def is_done(self, given: Input, input_sha256: str) -> bool:
-        """Whether there is nothing to do for this input."""
-        record = read_record(self.out, given.name)
-        return record is not None and record.holds(self.out, input_sha256, self.how)
+    def to_write(self, given: Input, input_sha256: str) -> tuple[str, ...]:
+        """The formats that this input can be written in and is not yet, of those asked for."""
+        formats = writable(self.how.formats, given.is_dicom)
+        old = read_record(self.out, given.name)
+        if old is None or not old.is_same_work(input_sha256, self.how):
+            return formats
+        there = old.formats_there(self.out) if old.has_picture(self.out) else []
+        return tuple(name for name in formats if name not in there)
 
     def edited(self, given: Input) -> list[Path]:
-        """Outputs of an input that is done which a person has changed since."""
+        """Outputs of an input that is done that a person has changed since."""
         return read_record(self.out, given.name).edited(self.out)
 
     def has_record(self, given: Input) -> bool:
@@ -89,7 +93,8 @@ class Books:
                 f"--out, or remove them and {record_path(self.out, given.name)}"
             )
         known = old.outputs if old else {}
-        for name in files_of(given.name, self.how.formats, self.how.deep):
+        to_write = self.to_write(given, input_sha256)
+        for name in files_of(given.name, to_write, self.how.deep):
             path = self.out / name
             file = next(filter(os.path.isfile, path.parents), None)
             if file is not None:
@@ -135,7 +140,7 @@ class Books:
         if reason:  # put there while the scan was segmented
             return self.leave(given, input_sha256, answer.failed(self.one_line(reason)))
         try:
-            self._put(self._record(given, input_sha256, answer))
+            self._put(given, input_sha256, answer)
         except OrganNetError as error:
             return self.leave(given, input_sha256, answer.failed(self.one_line(str(error))))
         write_manifest(self.out, self._rows(), self.done_before)
@@ -161,17 +166,18 @@ class Books:
         return " ".join(text.replace(str(self.stage), str(self.out)).split())
 
     def _record(self, given: Input, input_sha256: str, answer: Answer) -> Record:
+        how = replace(self.how, formats=writable(self.how.formats, given.is_dicom))
         return Record(
             case=given.name,
             status=FAILED if answer.message else DONE,
             message=self.one_line(answer.message),
             input=os.path.abspath(given.path) if given.names_path else None,
             input_sha256=input_sha256,
-            how=self.how,
-            how_sha256=self.how.sha256(),
+            how=how,
+            how_sha256=how.sha256(),
             outputs={name: sha256(self.stage / name) for name in answer.outputs},
             picture_sha256="" if answer.message else sha256(self.stage / picture_name(given.name)),
-            warnings=tuple(map(self.one_line, answer.warnings)),
+            warnings=tuple(map(self.one_line, (*answer.notes, *answer.warnings))),
             volumes_ml={name: round(ml, 3) for name, ml in answer.volumes_ml.items()},
             measured=Measured(answer.seconds, answer.peak_memory_mb),
         )
@@ -185,11 +191,22 @@ class Books:
         failed = self.failed.get(record.case)
         return failed is not None and failed.is_of(record.input, record.input_sha256)
 
-    def _put(self, record: Record) -> None:
+    def _put(self, given: Input, input_sha256: str, answer: Answer) -> None:
+        """Give a case's outputs their places, beside those of the same work in other formats."""
+        record, old = self._record(given, input_sha256, answer), read_record(self.out, given.name)
+        new = set(record.outputs)
+        if record.status == DONE and old is not None and old.is_same_work(input_sha256, self.how):
+            formats = self.to_write(given, input_sha256)
+            new &= set(files_of(given.name, formats, self.how.deep))
+            how = replace(
+                record.how, formats=tuple(sorted({*formats, *old.formats_there(self.out)}))
+            )
+            outputs = {**old.there(self.out), **{name: record.outputs[name] for name in new}}
+            record = replace(record, how=how, how_sha256=how.sha256(), outputs=outputs)
         self.done_before.discard(record.case)
         note = {"run": self.run, "done_before": sorted(self.done_before)}
         write_json(self.out / UNFINISHED, note)
-        put(record, self.stage, self.out)
+        put(record, new, self.stage, self.out)
 
 
 def numbers_given(out: Path) -> dict[str, list[str]]:
@@ -302,7 +319,8 @@ def _alone(out: Path) -> Iterator[None]:
 def _clean(out: Path) -> None:
     """Undo what a killed run left: cases half in place, its stage, temporary names of the books."""
     # Where no stage is left nothing can come back, and what is half in place still has to go
-    for stage in list(out.glob(f"{STAGE}*")) or [out / STAGE]:
+    stages = sorted(out.glob(f"{STAGE}*"), key=lambda stage: not (stage / EARLIER).is_dir())
+    for stage in stages or [out / STAGE]:
         take_back(stage, out)
         shutil.rmtree(stage, ignore_errors=True)
     for name in (MANIFEST, REPORT, UNFINISHED, f"{RECORDS}/*.json"):

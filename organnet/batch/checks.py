@@ -22,8 +22,10 @@ def warnings_of(labels: Volume, organs: dict[str, Measured]) -> tuple[str, ...]:
 
     First left and right, where the anatomy contradicts them, and the places that cannot be checked.
     Then an organ that was not found, is cut off by the scan, is unusual in volume or place, or
-    unlike its partner.
+    unlike its partner. Where no organ was found, that alone.
     """
+    if not organs:
+        return ("No organ was found: does the scan show head and neck?",)
     usual = expected()
     warnings = [*_sides(labels), *_unplaced(organs)]
     for organ in ORGANS:

@@ -26,7 +26,8 @@ class Segmented:
     Attributes:
         scan: with its series where it came as DICOM.
         prediction: labels, and the entropy where it was asked for.
-        anonymise: whether nothing that may name the patient is to be written.
+        anonymise: whether the patient is to be called as the case, and nothing is to be written
+            that may name them.
     """
 
     scan: Scan
@@ -92,7 +93,7 @@ def _write_rtstruct(found: Segmented, folder: Path, name: str) -> list[Path]:
     if not _is_on_images(found):
         return []  # DICOM has no structure set without a structure
     path = folder / f"{name}_rtstruct.dcm"
-    write_rtstruct(found.scan.series, found.prediction.labels, path, anonymise=found.anonymise)
+    write_rtstruct(found.scan.series, found.prediction.labels, path, _alias(found, name))
     return [path]
 
 
@@ -102,8 +103,12 @@ def _write_seg(found: Segmented, folder: Path, name: str) -> list[Path]:
     if not _is_on_images(found):
         return []
     path = folder / f"{name}_seg.dcm"
-    write_seg(found.scan.series, found.prediction.labels, path, anonymise=found.anonymise)
+    write_seg(found.scan.series, found.prediction.labels, path, _alias(found, name))
     return [path]
+
+
+def _alias(found: Segmented, name: str) -> str | None:
+    return name if found.anonymise else None
 
 
 def _is_on_images(found: Segmented) -> bool:
@@ -139,13 +144,17 @@ def files_of(case: str, formats: tuple[str, ...], deep: bool) -> list[str]:
     ]
 
 
+def writable(formats: tuple[str, ...], is_dicom: bool) -> tuple[str, ...]:
+    """Those of some formats that a scan can be written in."""
+    return tuple(name for name in formats if is_dicom or not FORMATS[name].needs_dicom)
+
+
 def why_not(given: Input, formats: tuple[str, ...]) -> str | None:
-    """Why an input cannot be written in one of these formats; None where it can."""
-    needy = [name for name in formats if FORMATS[name].needs_dicom]
-    if not needy or given.is_dicom:
+    """Why an input can be written in none of these formats; None where it can in one."""
+    if writable(formats, given.is_dicom):
         return None
     return (
-        f"{given.title} is no DICOM series, which format {needy[0]} refers to: "
+        f"{given.title} is no DICOM series, to whose images {' and '.join(formats)} refer: "
         f"give the folder of its DICOM images, or another --format"
     )
 

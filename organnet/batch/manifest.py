@@ -10,8 +10,8 @@ from organnet.files import atomic_path
 MANIFEST = "manifest.csv"
 DONE_BEFORE = "done before"
 COLUMNS = (
-    *("input", "outputs", "status", "message", "warnings", "seconds", "peak_memory_mb"),
-    *("organnet_version", "weights_sha256"),
+    *("case", "input", "outputs", "status", "message", "warnings", "seconds", "peak_memory_mb"),
+    *("organnet_version", "weights", "weights_sha256"),
 )
 
 
@@ -32,6 +32,7 @@ def write_manifest(out: Path, records: Iterable[Record], done_before: Collection
             seconds, memory = record.measured.seconds, record.measured.peak_memory_mb
             table.writerow(
                 [
+                    record.case,
                     record.input if record.input is not None else record.input_sha256,
                     ";".join(record.outputs),
                     DONE_BEFORE if before else record.status,
@@ -40,6 +41,7 @@ def write_manifest(out: Path, records: Iterable[Record], done_before: Collection
                     "" if seconds is None else f"{seconds:.1f}",
                     "" if memory is None else memory,
                     record.how.organnet,
+                    ";".join(record.how.names),
                     ";".join(record.how.weights),
                 ]
             )

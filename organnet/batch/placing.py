@@ -6,6 +6,7 @@ While they are on the move the case's record says STOPPED, and what lay there be
 
 import contextlib
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,22 +26,27 @@ from organnet.files import move, remove
 EARLIER = ".earlier"
 
 
-def put(record: Record, stage: Path, out: Path) -> None:
-    """Put what was written for a case on the stage in the place of what earlier runs wrote.
+def put(record: Record, new: Collection[str], stage: Path, out: Path) -> None:
+    """Put a case's new outputs, and its picture, from the stage in the place of earlier ones.
 
+    The record's other outputs stay where an earlier run put them; outputs that are none of its go.
     Raises OrganNetError where a file cannot be moved; then, and where the user stops it, all lies
     as before. Killed, it is for `take_back` to see to that.
     """
+    on_the_move = {name: record.outputs[name] for name in new}
+    stopped = replace(record, status=FAILED, message=STOPPED, outputs=on_the_move)
+    kept = record.outputs.keys() - set(new)
     earlier = stage / EARLIER
     old = read_record(out, record.case)
     if old is not None:
         write_record(earlier, old)
     try:
-        write_record(out, replace(record, status=FAILED, message=STOPPED))
+        write_record(out, stopped)
         for name in old.ours(out) if old else ():
-            _move(name, out, earlier)
+            if name not in kept:
+                _move(name, out, earlier)
         if record.status == DONE:
-            for name in (*record.outputs, picture_name(record.case)):
+            for name in (*new, picture_name(record.case)):
                 _move(name, stage, out)
         write_record(out, record)
     except BaseException:

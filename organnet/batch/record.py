@@ -7,10 +7,11 @@ is done; anything else is done again.
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from organnet import __version__
+from organnet.batch.formats import files_of
 from organnet.errors import OrganNetError
 from organnet.files import read_json, remove, sha256, write_json
 
@@ -21,14 +22,15 @@ STOPPED = "stopped while it was written: run the same command again"
 
 @dataclass(frozen=True)
 class How:
-    """All that decides what a scan becomes, beside the scan.
+    """All that decides what a scan becomes, beside the scan, and what the weights are called.
 
     Attributes:
         weights: SHA-256 of each weights file.
-        formats: what is written, sorted.
+        formats: what is written, sorted; of a case's record, all that is there.
         deep: more overlap, mirroring, an entropy map.
         anonymise: whether what may name a patient is left out of what is written.
         organnet: version of this software.
+        names: what the weights were called; the same ones may be given by another name.
     """
 
     weights: tuple[str, ...]
@@ -36,10 +38,12 @@ class How:
     deep: bool
     anonymise: bool = False
     organnet: str = __version__
+    names: tuple[str, ...] = field(default=(), compare=False)
 
     def sha256(self) -> str:
-        """One hash of all of them."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """One hash of all that decides."""
+        decides = {key: value for key, value in asdict(self).items() if key != "names"}
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -81,20 +85,28 @@ class Record:
     volumes_ml: dict[str, float] = field(default_factory=dict)
     measured: Measured = Measured()
 
-    def holds(self, out: Path, input_sha256: str, how: How) -> bool:
-        """Whether the case was done from this input in this way, and its files are there.
-
-        An output may have been corrected since by a person: that is no reason to do it again.
-        """
-        if (self.status, self.input_sha256) != (DONE, input_sha256) or self.how != how:
+    def is_same_work(self, input_sha256: str, how: How) -> bool:
+        """Whether the case was done from this input in this way, in whatever formats."""
+        if (self.status, self.input_sha256) != (DONE, input_sha256):
             return False
-        return self.is_whole(out)
+        return replace(self.how, formats=how.formats) == how
 
-    def is_whole(self, out: Path) -> bool:
-        """Whether its outputs are there, and its picture as it was."""
-        return all(os.path.isfile(out / file) for file in self.outputs) and is_unchanged(
-            out / picture_name(self.case), self.picture_sha256
-        )
+    def there(self, out: Path) -> dict[str, str]:
+        """Its outputs that are still files; a person may have corrected them since."""
+        return {name: hashed for name, hashed in self.outputs.items() if (out / name).is_file()}
+
+    def formats_there(self, out: Path) -> list[str]:
+        """The formats that it was written in and of which no file is gone."""
+        gone = self.outputs.keys() - self.there(out).keys()
+        return [
+            name
+            for name in self.how.formats
+            if gone.isdisjoint(files_of(self.case, (name,), self.how.deep))
+        ]
+
+    def has_picture(self, out: Path) -> bool:
+        """Whether its picture is there as it was drawn."""
+        return is_unchanged(out / picture_name(self.case), self.picture_sha256)
 
     def edited(self, out: Path) -> list[Path]:
         """Its outputs that are there and no longer as they were written."""
@@ -151,7 +163,7 @@ def read_record(out: Path, case: str) -> Record | None:
         if set(content) != {field.name for field in fields(Record)} or content["case"] != case:
             return None
         how, measured = content.pop("how"), content.pop("measured")
-        how |= {"weights": tuple(how["weights"]), "formats": tuple(how["formats"])}
+        how |= {key: tuple(how.get(key, ())) for key in ("weights", "formats", "names")}
         warnings = tuple(content.pop("warnings"))
         return Record(**content, how=How(**how), measured=Measured(**measured), warnings=warnings)
     except (OrganNetError, TypeError, KeyError):

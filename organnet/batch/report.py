@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from organnet.batch.expected import DEVIATIONS, expected, ml
-from organnet.batch.record import DONE, Record, picture_name
+from organnet.batch.record import DONE, How, Record, picture_name
 from organnet.files import atomic_path
 from organnet.organs import ORGANS, spoken
 
@@ -32,8 +32,9 @@ th, td { text-align: left; padding: .28rem 1rem .28rem 0; border-bottom: 1px sol
   vertical-align: top; overflow-wrap: anywhere; }
 th { font-weight: 600; color: var(--soft); }
 .number { text-align: right; white-space: nowrap; }
-.all { width: 100%; margin: 1rem 0 0; }
-.all td:nth-child(2), .all td:nth-child(3) { white-space: nowrap; }
+.all { width: 100%; margin: 1rem 0 0; table-layout: fixed; }
+.all th:nth-child(1) { width: 24%; }
+.all th:nth-child(2), .all th:nth-child(3) { width: 6rem; }
 .out { color: var(--warn); font-weight: 600; }
 section { border-top: 1px solid var(--line); margin-top: 2.2rem; padding-top: 1.4rem; }
 img { display: block; width: 100%; height: auto; margin: .8rem 0; }
@@ -175,6 +176,8 @@ def _foot() -> str:
 does not: its volume and its place (from the middle between the parotids; a parotid's from the brain
 stem). Every pair of such: how far the two volumes differ. All together: whether left and right
 agree with the anatomy, which jaw, parotids and brain stem tell.</p>
+<p>A picture has the three slices that together show the organs best. An organ may be on none of
+them: scroll through the files themselves.</p>
 <p>Usual is what lies within {DEVIATIONS} standard deviations of the mean of {min(counts)} to
 {max(counts)} drawings by hand per organ (PDDCA, and an oncologist's drawings of public scans). A
 warning says where to look first. No warning is no proof that a contour is right.</p>
@@ -187,11 +190,17 @@ warning says where to look first. No warning is no proof that a contour is right
 def _versions(records: Iterable[Record]) -> str:
     """Software, weights and formats: one text for each way in which these records were made."""
     ways = {
-        f"version {how.organnet}, weights {', '.join(h[:SHOWN_HASH] for h in how.weights)}, "
+        f"version {how.organnet}, weights {_weights(how)}, "
         f"{'deep, ' if how.deep else ''}written as {', '.join(how.formats)}"
         for how in (record.how for record in records)
     }
     return "; ".join(sorted(ways))
+
+
+def _weights(how: How) -> str:
+    names = how.names or ("",) * len(how.weights)
+    shown = zip(names, how.weights, strict=True)
+    return ", ".join(f"{name} {hashed[:SHOWN_HASH]}".strip() for name, hashed in shown)
 
 
 def _count(number: int, noun: str) -> str:

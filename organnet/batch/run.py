@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -9,14 +10,14 @@ from tqdm import tqdm
 
 from organnet.batch.books import Books, numbers_given, open_books
 from organnet.batch.finding import find_inputs, numbered
-from organnet.batch.formats import apart, choose_formats, why_not
+from organnet.batch.formats import apart, choose_formats, why_not, writable
 from organnet.batch.inputs import Input
 from organnet.batch.record import How
 from organnet.batch.report import REPORT
 from organnet.batch.worker import Answer, Segment, Worker
 from organnet.errors import OrganNetError, RunError
 from organnet.files import sha256
-from organnet.layout import find_weights
+from organnet.layout import WEIGHTS_NAME, find_weights
 
 
 def segment(
@@ -30,8 +31,8 @@ def segment(
     """Segment every scan that `inputs` stand for and write it into `out` in every format.
 
     Beside the outputs lie manifest.csv, report.html and records/CASE.json with CASE.png. A case
-    that was done before, with the same input, weights, formats and software, is skipped. With
-    `anonymise` no path of an input is written anywhere.
+    that was done before in these formats, with the same input, weights and software, is skipped.
+    With `anonymise` no path of an input is written anywhere.
 
     Returns how many cases failed while others did not; each is printed when it fails and again at
     the end. Raises OrganNetError where nothing could be done at all.
@@ -46,7 +47,8 @@ def segment(
     if not found.inputs:
         raise OrganNetError(f"all that was given lies below {out}: choose another --out")
     files = [find_weights(named) for named in weights]
-    how = How(tuple(sha256(file) for file in files), chosen, deep, anonymise)
+    names = tuple(map(_called, weights))
+    how = How(tuple(sha256(file) for file in files), chosen, deep, anonymise, names=names)
     scans = numbered(found.inputs, numbers_given(out)) if anonymise else found.inputs
     scans = apart(scans, chosen, deep, out)
     reasons = [why_not(given, chosen) for given in scans]
@@ -55,6 +57,13 @@ def segment(
     _tell_of(found.passed_over, anonymise)
     with contextlib.closing(Worker(partial(_load, files, how))) as worker:
         return run_batch(scans, worker, out, how)
+
+
+def _called(weights: Path) -> str:
+    """What weights are called in manifest and report: by their run's folder, file or own name."""
+    path = weights.resolve()
+    name = path.parent.name if path.name == WEIGHTS_NAME else path.name
+    return name.encode(errors="replace").decode()
 
 
 def _tell_of(passed_over: list[Path], anonymise: bool) -> None:
@@ -83,6 +92,7 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
                 tqdm.write(f"{given.name} was done before")
                 for path in books.edited(given):
                     tqdm.write(f"{path} was changed since, and is kept")
+                _tell(_lacking(given, how.formats), given)
             elif answer.message:
                 failures[given.name] = answer.message
                 if len(inputs) > 1:
@@ -90,12 +100,35 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
             else:
                 for name in answer.outputs:
                     tqdm.write(str(out / name))
-                if answer.warnings:
-                    count, s = len(answer.warnings), "" if len(answer.warnings) == 1 else "s"
-                    told = f"{given.name}: {count} warning{s}, see {out / REPORT}"
-                    tqdm.write(told, file=sys.stderr)
+                for path in books.edited(given):
+                    tqdm.write(
+                        f"{path} was changed since, and is kept; new files are without that change"
+                    )
+                _tell(_lacking(given, how.formats), given)
+                _tell(map(books.one_line, _of_scan(answer, out)), given)
         books.finish()
     return _told(failures, len(inputs))
+
+
+def _tell(lines: Iterable[str], given: Input) -> None:
+    for line in lines:
+        tqdm.write(f"{given.name}: {line}", file=sys.stderr)
+
+
+def _lacking(given: Input, formats: tuple[str, ...]) -> list[str]:
+    """What an input is not written as although that was asked for, in one line."""
+    lacking = [name for name in formats if name not in writable(formats, given.is_dicom)]
+    if not lacking:
+        return []
+    return [f"the scan is no DICOM series, so it has no {' and no '.join(lacking)}"]
+
+
+def _of_scan(answer: Answer, out: Path) -> list[str]:
+    """What is to be known at once of a scan, and where the rest stands."""
+    if len(answer.warnings) < 2:
+        return [*answer.notes, *answer.warnings]
+    count = len(answer.notes) + len(answer.warnings)
+    return [*answer.notes, f"{count} warnings, see {out / REPORT}"]
 
 
 def _segment(given: Input, books: Books, worker: Worker, only: bool) -> Answer | None:
@@ -107,13 +140,13 @@ def _segment(given: Input, books: Books, worker: Worker, only: bool) -> Answer |
     hashed, scan, note = "", given, books.keep
     try:
         hashed = given.sha256()
-        if books.is_done(given, hashed):
+        reason = why_not(given, books.how.formats)
+        if not reason and not books.to_write(given, hashed):
             return None
-        reason = books.in_the_way(given, hashed)
-        if reason:
-            note = books.leave
-        else:
-            reason = why_not(given, books.how.formats)
+        blocked = books.in_the_way(given, hashed)
+        if blocked:
+            reason, note = blocked, books.leave
+        elif not reason:
             scan = books.as_read(given)
     except OrganNetError as error:
         reason = str(error)

@@ -32,7 +32,8 @@ class Answer:
     Attributes:
         message: why it failed, one line; empty where it did not.
         outputs: files written, below the folder that was asked for, and the case's picture.
-        warnings: what a physicist should look at, one line each.
+        notes: what was odd about the scan and handled, one line each.
+        warnings: what a physicist should look at in the contours, one line each.
         volumes_ml: by organ that was found.
         seconds: how long it took.
         peak_memory_mb: most memory the process had at once meanwhile; Linux alone tells.
@@ -40,6 +41,7 @@ class Answer:
 
     message: str = ""
     outputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     volumes_ml: dict[str, float] = field(default_factory=dict)
     seconds: float | None = None

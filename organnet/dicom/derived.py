@@ -31,27 +31,23 @@ MANUFACTURER = "OrganNet2.5D reproduction"
 MODEL = "organnet"
 DESCRIPTION = f"organnet {organnet.__version__}, automatic, not for clinical use"
 """Series description; at most 64 letters."""
-ANONYMOUS = "ANONYMOUS"
 
-_MAY_NAME = {
-    "PatientName": ANONYMOUS,
-    "PatientID": ANONYMOUS,
-    "PatientBirthDate": "",
-    "PatientSex": "",
-    "ReferringPhysicianName": "",
-    "StudyID": "",
-    "AccessionNumber": "",
-}
-"""What may tell whose CT it is, and what is written instead."""
-_COPIED = (*_MAY_NAME, "StudyDate", "StudyTime", "StudyDescription", "SpecificCharacterSet")
+_MAY_NAME = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "ReferringPhysicianName"),
+    *("StudyID", "AccessionNumber"),
+)
+"""What may tell whose CT it is."""
+_OPTIONAL = ("StudyDescription", "SpecificCharacterSet")
+_COPIED = (*_MAY_NAME, "StudyDate", "StudyTime", *_OPTIONAL)
 _REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPClassUID")
 
 
-def patient_and_study(series: DicomCT, anonymise: bool) -> Dataset:
+def patient_and_study(series: DicomCT, alias: str | None) -> Dataset:
     """The patient's and the study's attributes as in the CT.
 
-    With `anonymise` nothing that may name the patient is taken over. Study date and UIDs stay:
-    they tie the file to its CT. Raises OrganNetError where the CT lacks a UID.
+    With an `alias` the patient is called so, with a number that no patient of another batch has,
+    and nothing that may name them is taken over. Study date and UIDs stay: they tie the file to its
+    CT. Raises OrganNetError where the CT lacks a UID.
     """
     header = series.images[0].header
     for keyword in _REQUIRED:
@@ -59,13 +55,14 @@ def patient_and_study(series: DicomCT, anonymise: bool) -> Dataset:
             raise OrganNetError(f"the CT series has no {keyword}: export it again")
     dataset = Dataset()
     for keyword in _COPIED:
-        if anonymise and keyword not in ("StudyDate", "StudyTime"):
-            if keyword in _MAY_NAME:
-                setattr(dataset, keyword, _MAY_NAME[keyword])
-        elif keyword in header:
+        is_told = alias is None or keyword in ("StudyDate", "StudyTime")
+        if is_told and keyword in header:
             dataset.add(copy.deepcopy(header[keyword]))
-        elif keyword not in ("StudyDescription", "SpecificCharacterSet"):
+        elif keyword not in _OPTIONAL:
             setattr(dataset, keyword, "")
+    if alias is not None:
+        unique = hashlib.sha256(header.SeriesInstanceUID.encode()).hexdigest()
+        dataset.PatientName, dataset.PatientID = alias, f"{alias}-{unique[:8]}"
     dataset.StudyInstanceUID = header.StudyInstanceUID
     dataset.FrameOfReferenceUID = header.FrameOfReferenceUID
     dataset.PositionReferenceIndicator = header.get("PositionReferenceIndicator") or ""
@@ -122,15 +119,19 @@ def between_images(series: DicomCT, labels: Volume) -> list[str]:
 
 
 def derived_uids(
-    series: DicomCT, pixels: UInt8[np.ndarray, "n rows columns"], kind: str, count: int
+    series: DicomCT,
+    pixels: UInt8[np.ndarray, "n rows columns"],
+    kind: str,
+    count: int,
+    alias: str | None,
 ) -> list[UID]:
-    """UIDs that depend on the CT series, the labels, the kind of file and organnet's version."""
+    """UIDs that depend on series, labels, kind of file, the patient's alias and our version."""
     said = "|".join(
         [
             series.images[0].header.SeriesInstanceUID,
             *(image.header.SOPInstanceUID for image in series.images),
             hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest(),
-            kind,
+            kind if alias is None else f"{kind} of {alias}",
             organnet.__version__,
         ]
     )

@@ -49,19 +49,19 @@ _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 """Detached Study Management, retired: the standard still asks for it here."""
 
 
-def write_rtstruct(series: DicomCT, labels: Volume, path: Path, *, anonymise: bool = False) -> None:
+def write_rtstruct(series: DicomCT, labels: Volume, path: Path, alias: str | None = None) -> None:
     """Write a label map on the grid of `series.ct` as an RT Structure Set of that series.
 
     One structure for each organ in the map, by its TG-263 name and in its colour; organs that are
     not in it are left out. Where the series' images are that grid, `read_rtstruct` gives the same
-    label map again. The same input gives the same bytes. With `anonymise`, nothing that may name
-    the patient is copied from the CT. Raises OrganNetError where the map is of another size,
-    holds no organ, or the file cannot be written.
+    label map again. The same input gives the same bytes. With an `alias` the patient is called so,
+    and nothing that may name them is copied from the CT. Raises OrganNetError where the map is of
+    another size, holds no organ, or the file cannot be written.
     """
     organs, pixels = organs_on_images(series, labels)
     with without_header_warnings():
-        dataset = patient_and_study(series, anonymise)
-        _add_identity(dataset, series, pixels, anonymise)
+        dataset = patient_and_study(series, alias)
+        _add_identity(dataset, series, pixels, alias)
         dataset.ReferencedFrameOfReferenceSequence = [_frame_of_reference(series)]
         dataset.StructureSetROISequence = []
         dataset.ROIContourSequence = []
@@ -76,7 +76,7 @@ def write_rtstruct(series: DicomCT, labels: Volume, path: Path, *, anonymise: bo
 
 def read_rtstruct(
     path: Path, series: DicomCT, names: Mapping[str, str] | None = None
-) -> tuple[Volume, frozenset[str], tuple[str, ...]]:
+) -> tuple[Volume, dict[str, str], tuple[str, ...]]:
     """Read the organs of an RT Structure Set as a label map on the grid of `series.ct`.
 
     Structures are organs by `names` (structure's name to organ) first, then by their spelling.
@@ -84,7 +84,8 @@ def read_rtstruct(
     another of its structure is a hole. Where two organs overlap the smaller one wins, which is
     noted. Where images are missing the slices between are as the nearest image.
 
-    Returns the label map (uint8), the organs drawn, and a note on each thing left out or made up.
+    Returns the label map (uint8), the structure that each organ drawn is, and a note on each thing
+    left out or made up.
     Raises OrganNetError where the file is faulty, of another frame of reference or series, names
     one organ twice, has a contour that lies on no image, or none of the nine organs.
     """
@@ -124,7 +125,7 @@ def read_rtstruct(
             "1 interpolated slice has" if made_up == 1 else f"{made_up} interpolated slices have"
         )
         notes.append(f"{slices} the labels of the nearest image")
-    return labels, frozenset(masks), tuple(notes)
+    return labels, {organ: structures[organs[organ]].title for organ in masks}, tuple(notes)
 
 
 # Writing
@@ -134,11 +135,10 @@ def _add_identity(
     dataset: Dataset,
     series: DicomCT,
     pixels: UInt8[np.ndarray, "n rows columns"],
-    anonymise: bool,
+    alias: str | None,
 ) -> None:
     """Class, UIDs, series, equipment, and the structure set's own name."""
-    kind = "RTSTRUCT anonymous" if anonymise else "RTSTRUCT"
-    series_uid, instance_uid = derived_uids(series, pixels, kind, 2)
+    series_uid, instance_uid = derived_uids(series, pixels, "RTSTRUCT", 2, alias)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID = RTStructureSetStorage

@@ -39,16 +39,16 @@ NO_DATE, NO_TIME = "19000101", "000000"
 """Content date and time, which a Segmentation must have, where the CT has none of its study."""
 
 
-def write_seg(series: DicomCT, labels: Volume, path: Path, *, anonymise: bool = False) -> None:
+def write_seg(series: DicomCT, labels: Volume, path: Path, alias: str | None = None) -> None:
     """Write a label map on the grid of `series.ct` as a DICOM Segmentation on the series' images.
 
     One binary segment for each organ in the map, by its TG-263 name and in its colour; organs not
     in it are left out, and images without an organ have no frame. The same input gives the same
-    bytes: the content's date and time are the CT study's. With `anonymise`, nothing that may name
-    the patient is copied from the CT. Raises OrganNetError as `write_rtstruct`.
+    bytes: the content's date and time are the CT study's. With an `alias` the patient is called so,
+    and nothing that may name them is copied from the CT. Raises OrganNetError as `write_rtstruct`.
     """
     organs, pixels = organs_on_images(series, labels)
-    uids = derived_uids(series, pixels, "SEG anonymous" if anonymise else "SEG", 3)
+    uids = derived_uids(series, pixels, "SEG", 3, alias)
     first = min(found.box[0].start for found in organs)
     last = max(found.box[0].stop for found in organs)
     segments = np.zeros((last - first, *pixels.shape[1:]), np.uint8)
@@ -57,7 +57,7 @@ def write_seg(series: DicomCT, labels: Volume, path: Path, *, anonymise: bool = 
         box = slice(images.start - first, images.stop - first), rows, columns
         segments[box][found.inside] = number
     with without_header_warnings():
-        patient = patient_and_study(series, anonymise)
+        patient = patient_and_study(series, alias)
         dataset = Segmentation(
             source_images=[_source(image, series) for image in series.images[first:last]],
             pixel_array=segments,
