@@ -111,7 +111,7 @@ def inference(
             "--format",
             help="nrrd, nifti, masks (one file per organ), seg.nrrd (3D Slicer); of DICOM also "
             "rtstruct and seg; several may be given, and without any it is nrrd; what an earlier "
-            "run wrote in others stays",
+            "run with the same options wrote in others stays",
         ),
     ] = None,
     anonymise: Annotated[

@@ -4,9 +4,12 @@ Grids share the box's faces, not the centres of their outermost voxels, so a box
 onto a grid of any size without a shift.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped, UInt8
+from jaxtyping import Bool, Float, Int64, Shaped, UInt8
+from torch import Tensor
 
 from organnet.organs import CLASSES, UNKNOWN
 
@@ -35,6 +38,33 @@ def resize(volume: Shaped[np.ndarray, "z y x"], size: Size) -> Float[np.ndarray,
     planes = _resize_plane(planes, size[1:])
     columns = _resize_plane(planes.transpose(1, 2), (size[0], size[2]))
     return columns.transpose(1, 2)[0].contiguous().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Between:
+    """Where the voxels of one axis lie between those of another that ends at the same faces.
+
+    Attributes:
+        below: the voxel of the other axis before it.
+        above: the one behind it; the same at the end.
+        share: how far it lies from below to above.
+    """
+
+    below: Int64[Tensor, " n"]
+    above: Int64[Tensor, " n"]
+    share: Float[Tensor, " n"]
+
+    def touching(self, marked: Bool[Tensor, " m"]) -> slice:
+        """The stretch of this axis beyond which it lies between no voxels that are marked."""
+        where = (marked[self.below] | marked[self.above]).nonzero()
+        return slice(int(where[0]), int(where[-1]) + 1)
+
+
+def between(size: int, other: int) -> Between:
+    """`size` voxels between `other` ones, as linear interpolation has them."""
+    position = ((torch.arange(size) + 0.5) * (other / size) - 0.5).clamp(0, other - 1)
+    below = position.long()
+    return Between(below, (below + 1).clamp(max=other - 1), position - below)
 
 
 def resize_labels(labels: UInt8[np.ndarray, "z y x"], size: Size) -> UInt8[np.ndarray, "p q r"]:

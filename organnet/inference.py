@@ -11,7 +11,7 @@ from torch import Tensor
 
 from organnet.boxes import Box
 from organnet.errors import OrganNetError
-from organnet.grids import grid_size, resize
+from organnet.grids import between, grid_size, resize
 from organnet.head import head_box
 from organnet.organs import BACKGROUND
 from organnet.volume import Volume, on_grid_of, to_lps, write_volume
@@ -93,19 +93,19 @@ def label_map(
     ten volumes of the fine grid never exist.
     """
     labels = np.zeros(shape, np.uint8)
-    coarse = probabilities.shape[1]
-    for z in range(shape[0]):
-        position = min(max((z + 0.5) * coarse / shape[0] - 0.5, 0), coarse - 1)
-        below = int(position)
-        above = min(below + 1, coarse - 1)
-        plane = probabilities[:, below].lerp(probabilities[:, above], position - below)
+    z, y, x = (between(*sizes) for sizes in zip(shape, probabilities.shape[1:], strict=True))
+    for n in range(shape[0]):
+        plane = probabilities[:, z.below[n]].lerp(probabilities[:, z.above[n]], z.share[n])
         # What is less likely than background wherever it is known is so in between as well
-        rivals = (plane >= plane[BACKGROUND] - ROUNDING).flatten(1).any(1).nonzero()[:, 0]
+        likely = plane >= plane[BACKGROUND] - ROUNDING
+        rivals = likely.flatten(1).any(1).nonzero()[:, 0]
         if len(rivals) > 1:
-            fine = torch.nn.functional.interpolate(
-                plane[rivals][None], size=tuple(shape[1:]), mode="bilinear", align_corners=False
-            )
-            labels[z] = rivals[fine[0].argmax(0)].numpy()
+            organs = likely[BACKGROUND + 1 :].any(0)
+            rows, columns = y.touching(organs.any(1)), x.touching(organs.any(0))
+            fine = plane[rivals]
+            fine = fine[:, y.below[rows]].lerp(fine[:, y.above[rows]], y.share[rows, None])
+            fine = fine[..., x.below[columns]].lerp(fine[..., x.above[columns]], x.share[columns])
+            labels[n, rows, columns] = rivals[fine.argmax(0)].numpy()
     return labels
 
 

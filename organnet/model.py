@@ -3,6 +3,7 @@
 Shapes in the comments are channels x (z, y, x) for the paper's 48 x 256 x 256 patch and width 16.
 """
 
+import functools
 import math
 
 import torch
@@ -75,16 +76,20 @@ class OrganNet(nn.Module):
 
     def forward(self, patch: Float[Tensor, "b 1 z y x"]) -> Float[Tensor, "b 10 z y x"]:
         """Logits of background and the nine organs for CT patches in network units."""
-        one = self.row_1(patch)
-        three = self.row_3(self.row_2(one))
-        five = self.row_5(self.row_4(three))
-        six = self.row_6(self.pool_5(five))
-        seven = self.row_7(self.pool_6(six))
-        nine = self.row_9(concat(self.row_8(seven), six))
-        eleven = self.row_11(concat(self.row_10(nine), five))
-        thirteen = self.row_13(concat(self.row_12(eleven), three))
-        fifteen = self.row_15(concat(self.row_14(thirteen), one))
-        return self.row_16(fifteen)
+        skips = [self.row_1(patch)]  # let go once they are used: a whole CT's windows are large
+        skips.append(self.row_3(self.row_2(skips[-1])))
+        skips.append(self.row_5(self.row_4(skips[-1])))
+        skips.append(self.row_6(self.pool_5(skips[-1])))
+        x = self.row_7(self.pool_6(skips[-1]))
+        x = concat(self.row_8(x), skips.pop())  # row 6
+        x = self.row_9(x)
+        x = concat(self.row_10(x), skips.pop())  # row 5
+        x = self.row_11(x)
+        x = concat(self.row_12(x), skips.pop())  # row 3
+        x = self.row_13(x)
+        x = concat(self.row_14(x), skips.pop())  # row 1
+        x = self.row_15(x)
+        return self.row_16(x)
 
 
 class ResSE(nn.Module):
@@ -109,14 +114,14 @@ class ResSE(nn.Module):
         features = self.features(x)
         if self.excite is None:
             return features
-        scale = self.excite(features.mean((2, 3, 4)))
-        return features * scale[:, :, None, None, None] + features
+        scale = self.excite(features.mean((2, 3, 4)))[:, :, None, None, None]
+        return torch.addcmul(features, features, scale)
 
 
 class MaxPool(nn.Module):
     """Max pooling whose stride is its size.
 
-    By reshape and amax, because the backward pass of max_pool3d is not deterministic on CUDA.
+    By maxima axis after axis, because the backward pass of max_pool3d is not deterministic on CUDA.
     """
 
     def __init__(self, stride: tuple[int, int, int]):
@@ -125,9 +130,10 @@ class MaxPool(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c z y x"]) -> Float[Tensor, "b c p q r"]:
         """The largest value of each block of voxels."""
-        b, c, *grid = x.shape
-        split = [n for size, s in zip(grid, self.stride, strict=True) for n in (size // s, s)]
-        return x.reshape(b, c, *split).amax((3, 5, 7))
+        for axis, stride in enumerate(self.stride, start=2):
+            neighbours = x.unflatten(axis, (-1, stride)).unbind(axis + 1)
+            x = functools.reduce(torch.maximum, neighbours)
+        return x
 
 
 def convolutions(

@@ -51,13 +51,25 @@ def window_probabilities(
     at_once = max(1, VOXELS_AT_ONCE // weight.numel())
     for first in range(0, len(seen), at_once):
         some = seen[first : first + at_once]
-        for place, p in zip(some, _seen_through(network, ct, some, mirror), strict=True):
-            total[:, *place] += p * weight
-            total_weight[place] += weight
+        _add(total, some, _seen_through(network, ct, some, mirror), weight)
+    for place in seen:
+        total_weight[place] += weight
     unseen = total_weight == 0
     total[0][unseen], total_weight[unseen] = 1, 1
     total /= total_weight
     return total[:, : hu.shape[0], : hu.shape[1], : hu.shape[2]]
+
+
+@torch.inference_mode()
+def _add(
+    total: Float[Tensor, "10 z y x"],
+    places: list[tuple[slice, ...]],
+    probabilities: Float[Tensor, "b 10 p q r"],
+    weight: Float[Tensor, "p q r"],
+) -> None:
+    """Add what was seen through windows. Apart, so that it is let go before the next are seen."""
+    for place, p in zip(places, probabilities, strict=True):
+        total[:, *place].addcmul_(p, weight)
 
 
 def window_starts(size: int, patch: int, multiple: int, overlap: float) -> tuple[int, list[int]]:

@@ -206,7 +206,7 @@ def test_an_archive_is_unpacked_among_outputs_only_where_these_may_be_named(
 
 def test_an_image_without_dicom_has_no_structure_set(smoke_run: Run, tmp_path: Path) -> None:
     case = smoke_run.dataset.folders[smoke_run.dataset.splits["test"][0]]
-    with pytest.raises(OrganNetError, match="is no DICOM series, to whose images rtstruct refer"):
+    with pytest.raises(OrganNetError, match="no DICOM series, without which there is no rtstruct:"):
         segment([case], [smoke_run.folder], tmp_path, formats=["rtstruct"])
 
 

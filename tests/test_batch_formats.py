@@ -67,7 +67,7 @@ def test_formats_that_refer_to_dicom_are_for_dicom(tmp_path: Path) -> None:
     assert writable(("nrrd", "rtstruct", "seg"), is_dicom=False) == ("nrrd",)
     scan = Input("c", tmp_path / "c.nrrd")
     why = why_not(scan, ("rtstruct", "seg"))
-    assert "is no DICOM series, to whose images rtstruct and seg refer" in why
+    assert "is no DICOM series, without which there is no rtstruct and no seg" in why
     assert why_not(scan, ("nrrd", "rtstruct")) is None
 
 

@@ -58,6 +58,9 @@ def test_what_a_person_corrected_is_kept(
     corrected.write_bytes(b"corrected")
     assert run(scans, tmp_path, Worker(load_refusing)) == 0  # nothing is to do
     assert f"{corrected} was changed since, and is kept" in capfd.readouterr().out
+    changed = "scan2.nrrd was changed since: picture, volumes and warnings are of what it was"
+    assert changed in (tmp_path / "report.html").read_text()
+    assert [row["warnings"] for row in manifest(tmp_path)] == ["1", "1", "2", "1", "1", "1"]
     assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 1
     assert f"{corrected} would be replaced" in capfd.readouterr().err
     assert corrected.read_bytes() == b"corrected"
@@ -204,8 +207,8 @@ def test_another_way_is_done_again(
     assert set(statuses(tmp_path)) == {"done"}
 
 
-def test_outputs_of_another_way_do_not_stay_unless_edited(
-    scans: Path, tmp_path: Path, worker: Worker
+def test_outputs_of_another_way_do_not_stay_and_edited_ones_hold_their_case_up(
+    scans: Path, tmp_path: Path, capfd, worker: Worker
 ) -> None:
     """The books list the stand-in's .nrrd alone; another file of theirs is an earlier output."""
     run(scans, tmp_path, worker)
@@ -223,6 +226,10 @@ def test_outputs_of_another_way_do_not_stay_unless_edited(
             '"outputs": {', f'"outputs": {{"{name}/structures/Chiasm.nrrd": "{hashed}", '
         )
         path.write_text(text)
-    run(scans, tmp_path, worker, how=replace(HOW, deep=True))
+    assert run(scans, tmp_path, worker, how=replace(HOW, deep=True)) == 1
     assert not (tmp_path / "scan0").exists()
-    assert (tmp_path / "scan1" / "structures" / "Chiasm.nrrd").read_bytes() == b"earlier"
+    said = "scan0: scan0/structures/Chiasm.nrrd of an earlier run, made otherwise, removed"
+    assert said in capfd.readouterr().err.splitlines()
+    mask = tmp_path / "scan1" / "structures" / "Chiasm.nrrd"
+    assert mask.read_bytes() == b"earlier" and (tmp_path / "scan1.nrrd").is_file()
+    assert f"{mask} would be replaced" in manifest(tmp_path)[1]["message"]

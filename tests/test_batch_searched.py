@@ -158,6 +158,19 @@ def test_images_beside_the_folder_of_another_study_do_not_go_unseen(tmp_path: Pa
     assert found["patients"].startswith("holds images beside other scans: ")
 
 
+def test_images_beside_the_folder_of_an_mr_are_a_case(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "patient", 1)
+    write_study(folder / "mr", 2, **MR)
+    for given in (folder, tmp_path):
+        found = find_inputs([given])
+        assert [(scan.path, scan.kind, scan.fault) for scan in found.inputs] == [
+            (folder, "DICOM", "")
+        ]
+        assert found.passed_over == [folder / "mr"]
+    scan = found.inputs[0].read()
+    assert scan.ct.shape == (3, 6, 7) and "left aside" in scan.warnings[0]
+
+
 def test_a_damaged_folder_below_the_images_of_a_study_is_of_it(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "A", 1)
     (folder / "more").mkdir()

@@ -18,6 +18,7 @@ from organnet.experiment import Run
 from organnet.metrics import dice, hd95, surface_dice, surface_distances
 from organnet.settings import ModelSettings, make_settings
 from organnet.volume import read_volume, write_volume
+from organnet.weights import fast_precision
 
 
 def test_sides_take_turns():
@@ -105,12 +106,19 @@ def test_a_benchmark_that_fails_stops_no_other(tmp_path: Path, monkeypatch, caps
 @pytest.mark.parametrize("work", ["inference", "training"])
 def test_every_mode_of_a_gpu_but_the_compiled_runs_on_a_toy(work, monkeypatch):
     """On the processor: what is timed is the work, whatever it runs on."""
-    modes = {name: mode for name, mode in gpu.MODES.items() if not mode.compiled}
+    cpu = torch.device("cpu")
+    # Where bfloat16 is made up (AVX-512 without it), gradients of 3D convolutions are not finite
+    precisions = {"float32", fast_precision(cpu)}
+    modes = {
+        name: mode
+        for name, mode in gpu.MODES.items()
+        if not mode.compiled and (work == "inference" or mode.precision in precisions)
+    }
     monkeypatch.setattr(gpu, "MODES", modes)
     settings = make_settings("joint", "smoke")
     patches = dataclasses.replace(settings.patches, size=(4, 8, 8))
     settings = dataclasses.replace(settings, patches=patches)
-    rows = gpu.rows_of(work, settings, torch.device("cpu"), (1e12, 1e10), 1)
+    rows = gpu.rows_of(work, settings, cpu, (1e12, 1e10), 1)
     assert [row[:2] for row in rows] == [(work, mode) for mode in modes]
 
 

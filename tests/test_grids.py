@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from organnet.grids import grid_size, resize, resize_labels
+from organnet.grids import between, grid_size, resize, resize_labels
 
 sizes = st.tuples(*[st.integers(2, 24)] * 3)
 
@@ -60,3 +61,24 @@ def test_same_size_changes_nothing(size: tuple[int, ...]) -> None:
 def test_grid_size_is_the_nearest() -> None:
     assert grid_size((159, 512, 512), (2.5, 1.01, 1.01), (2.5, 2.0, 2.0)) == (159, 259, 259)
     assert grid_size((1, 1, 1), (1.0, 1.0, 1.0), (9.0, 9.0, 9.0)) == (1, 1, 1)
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_between_is_torchs_linear_interpolation(size: int, other: int) -> None:
+    values = torch.from_numpy(np.random.default_rng(size).normal(size=other))
+    there = between(size, other)
+    ours = values[there.below].lerp(values[there.above], there.share.double())
+    theirs = torch.nn.functional.interpolate(values[None, None], size, mode="linear")[0, 0]
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+@given(st.integers(1, 40), st.lists(st.booleans(), min_size=1, max_size=40))
+def test_what_a_stretch_leaves_out_touches_nothing_that_is_marked(
+    size: int, marks: list[bool]
+) -> None:
+    marked, there = torch.tensor(marks), between(size, len(marks))
+    touched = marked[there.below] | marked[there.above]
+    if touched.any():
+        stretch = there.touching(marked)
+        assert touched[stretch.start] and touched[stretch.stop - 1]
+        assert touched.sum() == touched[stretch].sum()

@@ -158,6 +158,17 @@ def test_a_users_own_names_come_first() -> None:
     assert found == {"Mandible": 0, "Parotid_R": 1}
 
 
+def test_a_name_that_says_one_organ_and_is_mapped_to_another_is_told() -> None:
+    """A slip of the pen exchanges left and right."""
+    found, notes = organs_of_structures(["Parotid_L", "Parotis re"], {"Parotid_L": "Parotid_R"})
+    assert found == {"Parotid_R": 0}
+    assert notes == (
+        "Parotid_L is taken for Parotid_R, as the map of names has it, "
+        "though it is called as Parotid_L",
+        "Parotis re left out: the map of names has another Parotid_R",
+    )
+
+
 def test_a_name_of_the_map_that_no_structure_has_is_told() -> None:
     """A slip of the pen, or another case: each has its note, and nothing is the organ by it."""
     own = {"OAR 7": "Mandible", "oar 8": "Chiasm", "OAR 99": "BrainStem"}

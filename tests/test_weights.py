@@ -1,10 +1,12 @@
 """Weights: found by path or name, shared in half the space, started from, put to the test."""
 
+import copy
 import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from organnet import weights as module
 from organnet.errors import OrganNetError
@@ -13,10 +15,10 @@ from organnet.files import sha256
 from organnet.layout import find_weights
 from organnet.model import OrganNet
 from organnet.scoring import METRICS_NAME, score_weights
-from organnet.settings import make_settings
+from organnet.settings import VARIANTS, make_settings
 from organnet.tensors import load_tensors
 from organnet.training import START_NAME
-from organnet.weights import export_weights, load_network, save_weights
+from organnet.weights import export_weights, folded, load_network, save_weights
 
 SETTINGS = make_settings("phantom", "smoke")
 
@@ -58,6 +60,24 @@ def test_exported_weights_are_half_as_large_and_nearly_the_same(file: Path, tmp_
     network = load_network(smaller)
     assert network.settings == SETTINGS
     assert all(p.dtype == torch.float32 for p in network.model.parameters())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_folded_network_says_the_same(variant: str) -> None:
+    """Every batch norm is in a convolution; its statistics are no longer those of a new network."""
+    torch.manual_seed(0)
+    model = OrganNet(make_settings("phantom", "smoke", variant).model).eval()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm3d):
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(norm.weight, 0.5, 2)
+            nn.init.normal_(norm.bias)
+    patch = torch.randn(1, 1, 16, 16, 16)
+    with torch.inference_mode():
+        logits, again = model(patch), folded(copy.deepcopy(model))(patch)
+    assert again.sub(logits).abs().max() < 1e-4 * logits.abs().max()
+    assert not [m for m in folded(model).modules() if isinstance(m, nn.BatchNorm3d)]
 
 
 @pytest.mark.parametrize("fast", ["bfloat16", "float32"])

@@ -84,7 +84,8 @@ class Books:
     def in_the_way(self, given: Input, input_sha256: str) -> str | None:
         """Why this input's outputs cannot be put in their places; None where they can.
 
-        What another scan or a person has put there is not replaced.
+        What another scan or a person has put there is not replaced, nor left beside results that it
+        is not of.
         """
         old = read_record(self.out, given.name)
         if old is not None and not old.is_of(given.path, input_sha256):
@@ -93,8 +94,10 @@ class Books:
                 f"--out, or remove them and {record_path(self.out, given.name)}"
             )
         known = old.outputs if old else {}
-        to_write = self.to_write(given, input_sha256)
-        for name in files_of(given.name, to_write, self.how.deep):
+        names = files_of(given.name, self.to_write(given, input_sha256), self.how.deep)
+        if old is not None and not old.is_same_work(input_sha256, self.how):
+            names += [name for name in old.there(self.out) if name not in names]
+        for name in names:
             path = self.out / name
             file = next(filter(os.path.isfile, path.parents), None)
             if file is not None:
@@ -140,7 +143,7 @@ class Books:
         if reason:  # put there while the scan was segmented
             return self.leave(given, input_sha256, answer.failed(self.one_line(reason)))
         try:
-            self._put(given, input_sha256, answer)
+            answer = replace(answer, removed=self._put(given, input_sha256, answer))
         except OrganNetError as error:
             return self.leave(given, input_sha256, answer.failed(self.one_line(str(error))))
         write_manifest(self.out, self._rows(), self.done_before)
@@ -154,7 +157,7 @@ class Books:
 
     def finish(self) -> None:
         """The report, and the note that the run is at its end."""
-        rows = self._rows()
+        rows = [self._as_it_lies(record) for record in self._rows()]
         if rows:
             write_manifest(self.out, rows, self.done_before)
             write_report(self.out, rows)
@@ -187,12 +190,23 @@ class Books:
         rows = [record for record in read_records(self.out) if not self._failed_now(record)]
         return sorted([*rows, *self.failed.values()], key=lambda record: record.case)
 
+    def _as_it_lies(self, record: Record) -> Record:
+        """The record, with a warning of each output that a person has changed since."""
+        notes = [
+            f"{path.name} was changed since: picture, volumes and warnings are of what it was"
+            for path in record.edited(self.out)
+        ]
+        return replace(record, warnings=(*notes, *record.warnings))
+
     def _failed_now(self, record: Record) -> bool:
         failed = self.failed.get(record.case)
         return failed is not None and failed.is_of(record.input, record.input_sha256)
 
-    def _put(self, given: Input, input_sha256: str, answer: Answer) -> None:
-        """Give a case's outputs their places, beside those of the same work in other formats."""
+    def _put(self, given: Input, input_sha256: str, answer: Answer) -> tuple[str, ...]:
+        """Give a case's outputs their places, beside those of the same work in other formats.
+
+        Returns the earlier outputs that are gone, since they were of other work.
+        """
         record, old = self._record(given, input_sha256, answer), read_record(self.out, given.name)
         new = set(record.outputs)
         if record.status == DONE and old is not None and old.is_same_work(input_sha256, self.how):
@@ -201,12 +215,14 @@ class Books:
             how = replace(
                 record.how, formats=tuple(sorted({*formats, *old.formats_there(self.out)}))
             )
-            outputs = {**old.there(self.out), **{name: record.outputs[name] for name in new}}
+            outputs = old.there(self.out) | {name: record.outputs[name] for name in new}
+            outputs = dict(sorted(outputs.items()))
             record = replace(record, how=how, how_sha256=how.sha256(), outputs=outputs)
         self.done_before.discard(record.case)
         note = {"run": self.run, "done_before": sorted(self.done_before)}
         write_json(self.out / UNFINISHED, note)
         put(record, new, self.stage, self.out)
+        return tuple(sorted(old.outputs.keys() - record.outputs.keys())) if old else ()
 
 
 def numbers_given(out: Path) -> dict[str, list[str]]:

@@ -22,14 +22,17 @@ def warnings_of(labels: Volume, organs: dict[str, Measured]) -> tuple[str, ...]:
 
     First left and right, where the anatomy contradicts them, and the places that cannot be checked.
     Then an organ that was not found, is cut off by the scan, is unusual in volume or place, or
-    unlike its partner. Where no organ was found, that alone.
+    unlike its partner. Where most were not found, that comes first, and where none was, alone.
     """
-    if not organs:
-        return ("No organ was found: does the scan show head and neck?",)
     usual = expected()
-    warnings = [*_sides(labels), *_unplaced(organs)]
+    few = _too_few(organs)
+    if not organs:
+        return few
+    warnings = [*few, *_sides(labels), *_unplaced(organs)]
     for organ in ORGANS:
         found = organs.get(organ.name)
+        if found is None and few:
+            continue
         if found is None:
             warnings.append(f"{spoken(organ.name)} was not found")
         elif found.is_cut:
@@ -42,6 +45,16 @@ def warnings_of(labels: Volume, organs: dict[str, Measured]) -> tuple[str, ...]:
         if organ.name.endswith("_L"):
             warnings += _uneven(organ.name, organ.partner, organs, usual[organ.name])
     return tuple(warnings)
+
+
+def _too_few(organs: dict[str, Measured]) -> tuple[str, ...]:
+    """A line where less than half of the organs were found."""
+    if len(organs) >= len(ORGANS) / 2:
+        return ()
+    names = ", ".join(spoken(organ.name) for organ in ORGANS if organ.name in organs)
+    count = f"Only {len(organs)} of {len(ORGANS)} organs" if organs else "No organ"
+    verb = "was" if len(organs) < 2 else "were"
+    return (f"{count} {verb} found{names and f' ({names})'}: does the scan show head and neck?",)
 
 
 def _sides(labels: Volume) -> list[str]:
@@ -84,7 +97,7 @@ def _unusual(name: str, organs: dict[str, Measured], usual: Expected) -> list[st
     if offset is not None:
         for value, (low, high), (less, more) in zip(offset, usual.offset_mm, TOWARDS, strict=True):
             beyond = max(low - value, value - high)
-            if beyond > 0:
+            if round(beyond) > 0:
                 way = less if value < low else more
                 warnings.append(f"{spoken(name)} lies {beyond:.0f} mm {way} than the usual range")
     return warnings

@@ -163,6 +163,9 @@ def _scans_below(
         if (os.path.isdir(p) and os.path.realpath(p) not in above) or is_image(p) or is_zip(p)
     ]
     scans = [scan for part in parts for scan in _scans_below(part, root, own, above)]
+    if scans and itself and all(scan.fault == NO_CT for scan in scans):
+        # Beside the CT, nothing but MR and the like: what else a CT's folder holds is left aside
+        itself = [dataclasses.replace(one, kind=kind or "DICOM", fault="") for one in itself]
     scans = itself + scans
     if all(scan.fault == NO_CT for scan in scans):
         return [_input(path, root, fault=NO_CT)]

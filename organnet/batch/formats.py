@@ -154,8 +154,8 @@ def why_not(given: Input, formats: tuple[str, ...]) -> str | None:
     if writable(formats, given.is_dicom):
         return None
     return (
-        f"{given.title} is no DICOM series, to whose images {' and '.join(formats)} refer: "
-        f"give the folder of its DICOM images, or another --format"
+        f"{given.title} is no DICOM series, without which there is no {' and no '.join(formats)}: "
+        "give the folder of its DICOM images, or another --format"
     )
 
 

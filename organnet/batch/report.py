@@ -188,10 +188,9 @@ warning says where to look first. No warning is no proof that a contour is right
 
 
 def _versions(records: Iterable[Record]) -> str:
-    """Software, weights and formats: one text for each way in which these records were made."""
+    """Software and weights: one text for each way in which these records were made."""
     ways = {
-        f"version {how.organnet}, weights {_weights(how)}, "
-        f"{'deep, ' if how.deep else ''}written as {', '.join(how.formats)}"
+        f"version {how.organnet}, weights {_weights(how)}{', deep' if how.deep else ''}"
         for how in (record.how for record in records)
     }
     return "; ".join(sorted(ways))

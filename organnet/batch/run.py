@@ -104,6 +104,7 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
                     tqdm.write(
                         f"{path} was changed since, and is kept; new files are without that change"
                     )
+                _tell(_removed(answer), given)
                 _tell(_lacking(given, how.formats), given)
                 _tell(map(books.one_line, _of_scan(answer, out)), given)
         books.finish()
@@ -113,6 +114,15 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
 def _tell(lines: Iterable[str], given: Input) -> None:
     for line in lines:
         tqdm.write(f"{given.name}: {line}", file=sys.stderr)
+
+
+def _removed(answer: Answer) -> list[str]:
+    """What is gone of earlier runs, in one line."""
+    first, rest = answer.removed[:3], answer.removed[3:]
+    if not first:
+        return []
+    names = ", ".join(first) + (f" and {len(rest)} more" if rest else "")
+    return [f"{names} of an earlier run, made otherwise, removed"]
 
 
 def _lacking(given: Input, formats: tuple[str, ...]) -> list[str]:

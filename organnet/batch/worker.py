@@ -35,6 +35,7 @@ class Answer:
         notes: what was odd about the scan and handled, one line each.
         warnings: what a physicist should look at in the contours, one line each.
         volumes_ml: by organ that was found.
+        removed: what earlier runs had written otherwise, and is gone.
         seconds: how long it took.
         peak_memory_mb: most memory the process had at once meanwhile; Linux alone tells.
     """
@@ -44,6 +45,7 @@ class Answer:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     volumes_ml: dict[str, float] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
     seconds: float | None = None
     peak_memory_mb: int | None = None
 

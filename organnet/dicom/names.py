@@ -161,6 +161,12 @@ def organs_of_structures(
         if organ in given and structure not in own:
             notes.append(f"{title_of(structure)} left out: the map of names has another {organ}")
             continue
+        called = organ_called(structure)
+        if called not in (None, organ):
+            notes.append(
+                f"{title_of(structure)} is taken for {organ}, as the map of names has it, "
+                f"though it is called as {called}"
+            )
         if organ in found:
             raise OrganNetError(
                 f"structures {title_of(structures[found[organ]])} and {title_of(structure)} are "
