@@ -172,12 +172,10 @@ def _drawn(options: Options) -> Table:
     rows = []
     for organ in ORGANS:
         a, b, c = (side == organ.label for side in (ours, whole, head))
-        between = [f"{dice(*pair):.3f}" for pair in ((a, b), (a, c), (b, c))]
-        reference = labels.array == organ.label
-        against = [
-            f"{dice(side, reference):.3f}" if organ.name in drawn else "-" for side in (a, b, c)
-        ]
-        rows.append((organ.name, *between, *against))
+        drawing = labels.array == organ.label if organ.name in drawn else np.zeros_like(a)
+        pairs = ((a, b), (a, c), (b, c), *((side, drawing) for side in (a, b, c)))
+        both = [f"{dice(*pair):.3f}" if all(map(np.any, pair)) else "-" for pair in pairs]
+        rows.append((organ.name, *both))
     note = (
         "DSC on the weights' own grid: of the sides with each other, and with PDDCA's drawing. In "
         "our box the grid starts elsewhere than in the whole volume, and ResSE squeezes what a "

@@ -128,19 +128,30 @@ def training(options: Options) -> tuple[Curve, Table]:
 def draw(
     time: Curve, memory: Curve, scores: dict[str, Curve], steps: Curve, options: Options
 ) -> Figure:
-    """Four panels on logarithmic axes."""
-    figure = new_figure(DOUBLE_MM, 50)
+    """Four panels; metrics, of organs from hundreds of voxels to a million, on logarithmic axes."""
+    figure = new_figure(DOUBLE_MM, 55)
+    whole, most, organ, patch = figure.subplots(1, 4)
     panels = (
-        ("inference, s", "voxels of the CT", {"": time}),
-        ("inference, GiB", "voxels of the CT", {"": memory}),
-        ("metrics of an organ, s", "voxels of the organ", scores),
-        ("training step, s", "voxels of the patch", {"": steps}),
+        (whole, "inference, s", "voxels of the CT, millions", 1e6, time),
+        (most, "inference, GiB", "voxels of the CT, millions", 1e6, memory),
+        (patch, "training step, s", "voxels of a patch, thousands", 1e3, steps),
     )
-    for axes, (title, label, curves) in zip(figure.subplots(1, 4), panels, strict=True):
-        for name, curve in curves.items():
-            axes.plot(list(curve), list(curve.values()), "o-", markersize=3, label=name)
-        axes.set(xscale="log", yscale="log", title=title, xlabel=label)
-        if len(curves) > 1:
-            axes.legend()
+    for axes, title, label, unit, curve in panels:
+        axes.plot([x / unit for x in curve], list(curve.values()), "o-", markersize=3)
+        axes.set(title=title, xlabel=label, xlim=(0, None), ylim=(0, 1.1 * max(curve.values())))
+    for name, curve in scores.items():
+        (line,) = organ.plot(list(curve), list(curve.values()), "o-", markersize=3)
+        over = {OURS: -12, DEEPMIND: 22}[name]
+        first = next(iter(curve.items()))
+        organ.annotate(
+            name.replace(" ", "\n"),
+            first,
+            (0, over),
+            textcoords="offset points",
+            color=line.get_color(),
+            va="bottom" if over > 0 else "top",
+        )
+    organ.set(xscale="log", yscale="log", title="metrics of an organ, s")
+    organ.set(xlabel="voxels of the organ", ylim=(2e-4, None))
     save(figure, options.figure)
     return figure

@@ -55,9 +55,12 @@ class Between:
     share: Float[Tensor, " n"]
 
     def touching(self, marked: Bool[Tensor, " m"]) -> slice:
-        """The stretch of this axis beyond which it lies between no voxels that are marked."""
-        where = (marked[self.below] | marked[self.above]).nonzero()
-        return slice(int(where[0]), int(where[-1]) + 1)
+        """The stretch of this axis beyond which it lies between no voxels that are marked.
+
+        It may be empty: a coarse axis passes voxels of a fine one by.
+        """
+        where = (marked[self.below] | marked[self.above]).nonzero()[:, 0].tolist()
+        return slice(where[0], where[-1] + 1) if where else slice(0, 0)
 
 
 def between(size: int, other: int) -> Between:

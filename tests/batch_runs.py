@@ -13,8 +13,8 @@ from batch_parts import (
     write_tiny,
 )
 
-from organnet.batch.books import numbers_given
 from organnet.batch.finding import find_inputs, numbered
+from organnet.batch.opening import numbers_given
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
 

@@ -26,10 +26,11 @@ from batch_parts import (
 from batch_runs import run, statuses
 from tqdm import tqdm
 
-from organnet.batch.books import STAGE, UNFINISHED, open_books
+from organnet.batch.books import UNFINISHED
 from organnet.batch.finding import find_inputs, numbered
 from organnet.batch.inputs import Input
 from organnet.batch.manifest import write_manifest
+from organnet.batch.opening import STAGE, open_books
 from organnet.batch.record import Measured, Record, read_record
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker

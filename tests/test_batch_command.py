@@ -119,6 +119,11 @@ def test_nothing_is_asked_of_the_network(smoke_run: Run, twenty: Path, tmp_path:
     command = [sys.executable, "-m", "organnet.cli", "inference", *words, *formats]
     ended = subprocess.run([*command, str(twenty / "series0")], env=guarded, capture_output=True)
     assert ended.returncode == 0 and not mark.exists(), ended.stderr
+    structures = tmp_path / "out" / "series0_rtstruct.dcm"
+    words = ["convert", twenty / "series0", structures, "--out", tmp_path / "cases"]
+    command = [sys.executable, "-m", "organnet.cli", *map(str, words)]
+    ended = subprocess.run(command, env=guarded, capture_output=True)
+    assert ended.returncode == 0 and not mark.exists(), ended.stderr
 
 
 def _is_done(out: Path, case: str) -> bool:

@@ -181,7 +181,7 @@ def test_a_correction_stays_where_another_format_is_asked_for(
 
 
 def test_files_that_were_moved_away_come_back_where_their_format_is_asked_for(
-    scans: Path, tmp_path: Path, writers: dict[str, Worker]
+    scans: Path, tmp_path: Path, capfd, writers: dict[str, Worker]
 ) -> None:
     """Until then those that are left stay, whatever other formats come."""
     again(scans, tmp_path, writers, "masks")
@@ -196,6 +196,11 @@ def test_files_that_were_moved_away_come_back_where_their_format_is_asked_for(
     assert statuses(tmp_path) == ["done before", "done"] + ["done before"] * 4
     assert chiasm.read_bytes() == (tmp_path / "planning.nrrd").read_bytes()
     assert len(manifest(tmp_path)[1]["outputs"].split(";")) == 4
+    said = capfd.readouterr()
+    assert "removed" not in said.err
+    placed = [str(tmp_path / name) for n in range(6) for name in masks_of(f"scan{n}")]
+    assert said.out.splitlines()[:12] == placed  # and nothing that was there
+    assert said.out.splitlines().count(str(stem)) == 2
 
 
 def test_what_was_moved_away_and_not_asked_for_holds_nothing_up(

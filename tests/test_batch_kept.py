@@ -127,7 +127,7 @@ def test_results_of_another_scan_of_that_name_stay(tmp_path: Path, capfd, worker
 
 
 def test_an_only_input_that_fails_now_takes_its_old_result_away(
-    tmp_path: Path, worker: Worker
+    tmp_path: Path, capfd, worker: Worker
 ) -> None:
     scan, out = write_tiny(tmp_path / "scans" / "one.nrrd"), tmp_path / "out"
     run(scan.parent, out, worker)
@@ -135,6 +135,8 @@ def test_an_only_input_that_fails_now_takes_its_old_result_away(
     with pytest.raises(OrganNetError, match=r"one\.nrrd"):
         run(scan.parent, out, worker)
     assert statuses(out) == ["failed"] and not (out / "one.nrrd").exists()
+    said = "one: one.nrrd of an earlier run, made otherwise, removed"
+    assert said in capfd.readouterr().err.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -232,4 +234,4 @@ def test_outputs_of_another_way_do_not_stay_and_edited_ones_hold_their_case_up(
     assert said in capfd.readouterr().err.splitlines()
     mask = tmp_path / "scan1" / "structures" / "Chiasm.nrrd"
     assert mask.read_bytes() == b"earlier" and (tmp_path / "scan1.nrrd").is_file()
-    assert f"{mask} would be replaced" in manifest(tmp_path)[1]["message"]
+    assert f"{mask} was changed since, and would be left" in manifest(tmp_path)[1]["message"]

@@ -11,8 +11,8 @@ from batch_parts import HOW, contents, load_writing, manifest
 from batch_runs import run, statuses
 
 from organnet.batch import placing
-from organnet.batch.books import STAGE
 from organnet.batch.finding import find_inputs
+from organnet.batch.opening import STAGE
 from organnet.batch.record import STOPPED, read_record, write_record
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
@@ -132,7 +132,7 @@ def test_killed_while_a_case_is_put_in_its_place_it_is_as_before_or_done(
 
     def kill() -> None:
         monkeypatch.setattr(placing, "take_back", lambda *_: None)
-        monkeypatch.setattr("organnet.batch.books._clean", lambda *_: None)
+        monkeypatch.setattr("organnet.batch.opening._clean", lambda *_: None)
         raise Killed
 
     monkeypatch.setattr(placing, "move", killing(move))

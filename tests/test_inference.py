@@ -133,7 +133,15 @@ def test_labels_are_interpolated_between_probabilities() -> None:
     assert (labels[4:] == 5).all()
 
 
-@pytest.mark.parametrize("shape", [(21, 40, 33), (4, 6, 5)])
+def test_what_lies_between_no_voxels_of_a_coarser_ct_is_left_out() -> None:
+    """Of nine rows onto three, rows 0, 3 and 6 are passed by."""
+    p = torch.zeros(10, 10, 9, 9)
+    p[0] = 1
+    p[:, :, 3, 3], p[5, :, 3, 3] = 0, 1
+    assert not label_map(p, (5, 3, 3)).any()
+
+
+@pytest.mark.parametrize("shape", [(21, 40, 33), (4, 6, 5), (3, 2, 2)])
 def test_classes_that_cannot_win_are_left_out_and_nothing_changes(shape) -> None:
     """Slice by slice the likeliest of all ten is the same as the likeliest of some."""
     p = torch.randn((10, 7, 9, 8), generator=torch.Generator().manual_seed(1)) * 3

@@ -1,23 +1,16 @@
 """The books of an output folder: what is done, what has to be done, and nothing half-written."""
 
-import contextlib
-import hashlib
-import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from organnet.batch.formats import files_of, writable
 from organnet.batch.inputs import ZIP, Input, is_zip
-from organnet.batch.manifest import MANIFEST, write_manifest
-from organnet.batch.placing import EARLIER, put, take_back
+from organnet.batch.manifest import write_manifest
+from organnet.batch.placing import put
 from organnet.batch.record import (
     DONE,
     FAILED,
-    RECORDS,
     How,
     Measured,
     Record,
@@ -26,18 +19,15 @@ from organnet.batch.record import (
     read_record,
     read_records,
     record_path,
-    remove_record,
 )
-from organnet.batch.report import REPORT, write_report
+from organnet.batch.report import write_report
 from organnet.batch.worker import Answer
 from organnet.errors import OrganNetError
-from organnet.files import make_folder, read_json, remove, sha256, write_json
+from organnet.files import remove, sha256, write_json
 from organnet.layout import image_stem
 
 UNFINISHED = "unfinished.json"
 """There until a run is at its end; says which cases earlier runs had done before it began."""
-STAGE = ".organnet-work-"
-"""The worker writes into such a folder; whole cases are moved from there to their places."""
 STAYS = "what was written for it before is kept"
 
 
@@ -94,10 +84,7 @@ class Books:
                 f"--out, or remove them and {record_path(self.out, given.name)}"
             )
         known = old.outputs if old else {}
-        names = files_of(given.name, self.to_write(given, input_sha256), self.how.deep)
-        if old is not None and not old.is_same_work(input_sha256, self.how):
-            names += [name for name in old.there(self.out) if name not in names]
-        for name in names:
+        for name in files_of(given.name, self.to_write(given, input_sha256), self.how.deep):
             path = self.out / name
             file = next(filter(os.path.isfile, path.parents), None)
             if file is not None:
@@ -107,6 +94,13 @@ class Books:
                     f"{path} would be replaced, and it is not as organnet left it: "
                     "move it, or choose another --out"
                 )
+        goes_on = old is None or old.is_same_work(input_sha256, self.how)
+        changed = [] if goes_on else old.edited(self.out)
+        if changed:
+            return (
+                f"{changed[0]} was changed since, and would be left beside results that it is not "
+                "of: move it, or choose another --out"
+            )
         return None
 
     def as_read(self, given: Input) -> Input:
@@ -143,7 +137,7 @@ class Books:
         if reason:  # put there while the scan was segmented
             return self.leave(given, input_sha256, answer.failed(self.one_line(reason)))
         try:
-            answer = replace(answer, removed=self._put(given, input_sha256, answer))
+            answer = self._put(given, input_sha256, answer)
         except OrganNetError as error:
             return self.leave(given, input_sha256, answer.failed(self.one_line(str(error))))
         write_manifest(self.out, self._rows(), self.done_before)
@@ -202,10 +196,10 @@ class Books:
         failed = self.failed.get(record.case)
         return failed is not None and failed.is_of(record.input, record.input_sha256)
 
-    def _put(self, given: Input, input_sha256: str, answer: Answer) -> tuple[str, ...]:
+    def _put(self, given: Input, input_sha256: str, answer: Answer) -> Answer:
         """Give a case's outputs their places, beside those of the same work in other formats.
 
-        Returns the earlier outputs that are gone, since they were of other work.
+        Returns the answer with the outputs that were placed, and the earlier ones that went.
         """
         record, old = self._record(given, input_sha256, answer), read_record(self.out, given.name)
         new = set(record.outputs)
@@ -221,128 +215,10 @@ class Books:
         self.done_before.discard(record.case)
         note = {"run": self.run, "done_before": sorted(self.done_before)}
         write_json(self.out / UNFINISHED, note)
+        earlier = set(old.ours(self.out)) & old.outputs.keys() if old else set()
         put(record, new, self.stage, self.out)
-        return tuple(sorted(old.outputs.keys() - record.outputs.keys())) if old else ()
-
-
-def numbers_given(out: Path) -> dict[str, list[str]]:
-    """The names of the cases in an output folder that names no inputs, by their inputs' SHA-256."""
-    names: dict[str, list[str]] = {}
-    for record in read_records(out):
-        if record.input is None:
-            names.setdefault(record.input_sha256, []).append(record.case)
-    return names
-
-
-@contextlib.contextmanager
-def open_books(out: Path, how: How, inputs: list[Input]) -> Iterator[Books]:
-    """Take an output folder for a run over these inputs; what a killed run left is cleaned up.
-
-    Records of inputs that are not among these stay, unless they failed: outputs that are gone may
-    have been moved to where they are used.
-    Raises OrganNetError where the folder cannot be written, another run has it, a manifest or
-    report of somebody else lies in it, or it names inputs that are not to be named.
-    """
-    make_folder(out)
-    _refuse_foreign(out)
-    with _alone(out), _temporary() as links:
-        _clean(out)
-        stage = None
-        try:
-            records = _records_to_keep(out, {given.name for given in inputs})
-            if how.anonymise and any(record.input is not None for record in records):
-                raise OrganNetError(f"{out} names its inputs: choose another --out for --anonymise")
-            stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=out))
-            run = _run_hash(inputs, how)
-            yield Books(out, how, run, stage, links, _done_before(out, run, records))
-        finally:
-            _clean(out)
-
-
-@contextlib.contextmanager
-def _temporary() -> Iterator[Path]:
-    """A folder that the user alone may look into, and that goes in every end but a kill."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="organnet-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise OrganNetError(
-            f"cannot make a temporary folder ({error.strerror}): set TMPDIR to one with free space"
-        ) from error
-    with folder as name:
-        yield Path(name)
-
-
-def _records_to_keep(out: Path, names: set[str]) -> list[Record]:
-    """The records in a folder, after those were removed that say nothing any more."""
-    kept = []
-    for record in read_records(out):
-        if record.case in names or record.status == DONE:
-            kept.append(record)
-        else:
-            remove_record(out, record.case)
-    return kept
-
-
-def _refuse_foreign(out: Path) -> None:
-    """Raise OrganNetError for a manifest or report that is none of ours: it would be replaced."""
-    for name in (MANIFEST, REPORT):
-        if (out / name).exists() and not (out / RECORDS).is_dir():
-            raise OrganNetError(
-                f"{out / name} would be replaced, and organnet did not write it: "
-                "move it, or choose another --out"
-            )
-
-
-def _done_before(out: Path, run: str, records: list[Record]) -> set[str]:
-    """Cases done by earlier runs: for one that goes on, those before its beginning."""
-    try:
-        note = read_json(out / UNFINISHED)
-    except OrganNetError:
-        note = {}
-    if note.get("run") == run:
-        return set(note["done_before"])
-    return {record.case for record in records if record.status == DONE}
-
-
-def _run_hash(inputs: list[Input], how: How) -> str:
-    paths = [os.path.abspath(given.path) for given in inputs]
-    return hashlib.sha256(json.dumps([paths, how.sha256()]).encode()).hexdigest()
-
-
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Refuse a second run in the same folder; the lock goes with the process, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock
-        yield
-        return
-    folder = os.open(out, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OrganNetError(
-                f"another run is writing into {out}: wait for it, or choose another --out"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-        yield
-    finally:
-        os.close(folder)
-
-
-def _clean(out: Path) -> None:
-    """Undo what a killed run left: cases half in place, its stage, temporary names of the books."""
-    # Where no stage is left nothing can come back, and what is half in place still has to go
-    stages = sorted(out.glob(f"{STAGE}*"), key=lambda stage: not (stage / EARLIER).is_dir())
-    for stage in stages or [out / STAGE]:
-        take_back(stage, out)
-        shutil.rmtree(stage, ignore_errors=True)
-    for name in (MANIFEST, REPORT, UNFINISHED, f"{RECORDS}/*.json"):
-        folder, file = (out / name).parent, Path(name)
-        for temporary in folder.glob(f".{file.stem}-????????{file.suffix}"):
-            remove(temporary)
+        placed = tuple(name for name in answer.outputs if name in new)
+        return replace(answer, outputs=placed, removed=tuple(sorted(earlier - {*record.outputs})))
 
 
 def _suffix(path: Path) -> str:

@@ -165,7 +165,10 @@ def _scans_below(
     scans = [scan for part in parts for scan in _scans_below(part, root, own, above)]
     if scans and itself and all(scan.fault == NO_CT for scan in scans):
         # Beside the CT, nothing but MR and the like: what else a CT's folder holds is left aside
-        itself = [dataclasses.replace(one, kind=kind or "DICOM", fault="") for one in itself]
+        itself = [
+            dataclasses.replace(one, kind="DICOM", fault="") if one.fault == LOOSE_CT else one
+            for one in itself
+        ]
     scans = itself + scans
     if all(scan.fault == NO_CT for scan in scans):
         return [_input(path, root, fault=NO_CT)]

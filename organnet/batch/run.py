@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from organnet.batch.books import Books, numbers_given, open_books
+from organnet.batch.books import Books
 from organnet.batch.finding import find_inputs, numbered
 from organnet.batch.formats import apart, choose_formats, why_not, writable
 from organnet.batch.inputs import Input
+from organnet.batch.opening import numbers_given, open_books
 from organnet.batch.record import How
 from organnet.batch.report import REPORT
 from organnet.batch.worker import Answer, Segment, Worker
@@ -88,6 +89,7 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
     with open_books(out, how, inputs) as books:
         for given in tqdm(inputs, unit="case", disable=None):
             answer = _segment(given, books, worker, only=len(inputs) == 1)
+            _tell(_removed(answer), given)
             if answer is None:
                 tqdm.write(f"{given.name} was done before")
                 for path in books.edited(given):
@@ -104,7 +106,6 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
                     tqdm.write(
                         f"{path} was changed since, and is kept; new files are without that change"
                     )
-                _tell(_removed(answer), given)
                 _tell(_lacking(given, how.formats), given)
                 _tell(map(books.one_line, _of_scan(answer, out)), given)
         books.finish()
@@ -116,11 +117,11 @@ def _tell(lines: Iterable[str], given: Input) -> None:
         tqdm.write(f"{given.name}: {line}", file=sys.stderr)
 
 
-def _removed(answer: Answer) -> list[str]:
+def _removed(answer: Answer | None) -> list[str]:
     """What is gone of earlier runs, in one line."""
-    first, rest = answer.removed[:3], answer.removed[3:]
-    if not first:
+    if answer is None or not answer.removed:
         return []
+    first, rest = answer.removed[:3], answer.removed[3:]
     names = ", ".join(first) + (f" and {len(rest)} more" if rest else "")
     return [f"{names} of an earlier run, made otherwise, removed"]
 
@@ -153,10 +154,10 @@ def _segment(given: Input, books: Books, worker: Worker, only: bool) -> Answer |
         reason = why_not(given, books.how.formats)
         if not reason and not books.to_write(given, hashed):
             return None
-        blocked = books.in_the_way(given, hashed)
-        if blocked:
-            reason, note = blocked, books.leave
-        elif not reason:
+        if not reason:
+            reason = books.in_the_way(given, hashed)
+            note = books.leave if reason else books.keep
+        if not reason:
             scan = books.as_read(given)
     except OrganNetError as error:
         reason = str(error)
