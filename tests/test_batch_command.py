@@ -10,11 +10,14 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from batch_parts import BREAKING, check_kills, manifest, write_tiny
 from dicom_parts import ct_series, head_hu, write_images
 
 from organnet.batch.record import DONE, read_record
+from organnet.dicom.ct import read_dicom_ct
+from organnet.dicom.rtstruct import write_rtstruct
 from organnet.experiment import Run
 
 SHAPE = (8, 20, 22)
@@ -119,7 +122,10 @@ def test_nothing_is_asked_of_the_network(smoke_run: Run, twenty: Path, tmp_path:
     command = [sys.executable, "-m", "organnet.cli", "inference", *words, *formats]
     ended = subprocess.run([*command, str(twenty / "series0")], env=guarded, capture_output=True)
     assert ended.returncode == 0 and not mark.exists(), ended.stderr
-    structures = tmp_path / "out" / "series0_rtstruct.dcm"
+    series, structures = read_dicom_ct(twenty / "series0"), tmp_path / "rtstruct.dcm"
+    labels = np.zeros(series.ct.shape, np.uint8)
+    labels[1:3, 2:5, 2:5] = 1
+    write_rtstruct(series, series.ct.with_array(labels), structures)
     words = ["convert", twenty / "series0", structures, "--out", tmp_path / "cases"]
     command = [sys.executable, "-m", "organnet.cli", *map(str, words)]
     ended = subprocess.run(command, env=guarded, capture_output=True)
