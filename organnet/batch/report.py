@@ -38,7 +38,7 @@ th { font-weight: 600; color: var(--soft); }
 .out { color: var(--warn); font-weight: 600; }
 section { border-top: 1px solid var(--line); margin-top: 2.2rem; padding-top: 1.4rem; }
 img { display: block; width: 100%; height: auto; margin: .8rem 0; }
-.parts { display: flex; flex-wrap: wrap; gap: 1rem 3rem; }
+.parts { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 1rem 3rem; }
 .parts > * { flex: 0 1 auto; }
 .parts > .warnings { flex: 1 1 20rem; }
 h3 { font-size: 1rem; margin: 0 0 .3rem; }
