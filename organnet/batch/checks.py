@@ -31,10 +31,8 @@ def warnings_of(labels: Volume, organs: dict[str, Measured]) -> tuple[str, ...]:
     warnings = [*few, *_sides(labels), *_unplaced(organs)]
     for organ in ORGANS:
         found = organs.get(organ.name)
-        if found is None and few:
-            continue
         if found is None:
-            warnings.append(f"{spoken(organ.name)} was not found")
+            warnings += [] if few else [f"{spoken(organ.name)} was not found"]
         elif found.is_cut:
             warnings.append(
                 f"{spoken(organ.name)} reaches the edge of the scan: part of it may be missing"

@@ -163,7 +163,8 @@ def read_record(out: Path, case: str) -> Record | None:
         if set(content) != {field.name for field in fields(Record)} or content["case"] != case:
             return None
         how, measured = content.pop("how"), content.pop("measured")
-        how |= {key: tuple(how.get(key, ())) for key in ("weights", "formats", "names")}
+        how |= {"weights": tuple(how["weights"]), "formats": tuple(how["formats"])}
+        how["names"] = tuple(how.get("names", ()))  # earlier records have none
         warnings = tuple(content.pop("warnings"))
         return Record(**content, how=How(**how), measured=Measured(**measured), warnings=warnings)
     except (OrganNetError, TypeError, KeyError):

@@ -45,9 +45,9 @@ _REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SO
 def patient_and_study(series: DicomCT, alias: str | None) -> Dataset:
     """The patient's and the study's attributes as in the CT.
 
-    With an `alias` the patient is called so, with a number that no patient of another batch has,
-    and nothing that may name them is taken over. Study date and UIDs stay: they tie the file to its
-    CT. Raises OrganNetError where the CT lacks a UID.
+    With an `alias` the patient is called so, with a number of this CT series behind it, and nothing
+    that may name them is taken over. Study date and UIDs stay: they tie the file to its CT. Raises
+    OrganNetError where the CT lacks a UID.
     """
     header = series.images[0].header
     for keyword in _REQUIRED:

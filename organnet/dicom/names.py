@@ -154,14 +154,14 @@ def organs_of_structures(
         if name not in structures
     ]
     for at, structure in enumerate(structures):
-        organ = own.get(structure, organ_called(structure))
+        called = organ_called(structure)
+        organ = own.get(structure, called)
         if organ is None:
             notes.append(f"{title_of(structure)} is none of the nine organs: left out")
             continue
         if organ in given and structure not in own:
             notes.append(f"{title_of(structure)} left out: the map of names has another {organ}")
             continue
-        called = organ_called(structure)
         if called not in (None, organ):
             notes.append(
                 f"{title_of(structure)} is taken for {organ}, as the map of names has it, "
