@@ -18,6 +18,9 @@ FLAT = (1, 3, 3)  # the 2D convolution at full in-plane resolution
 CUBE = (3, 3, 3)
 IN_PLANE = (1, 2, 2)  # strides, z y x
 ISOTROPIC = (2, 2, 2)
+SLICES = 8
+"""So many go through the last rows at once where nothing is learned: flat rows mix no slices, and
+no others take as much memory."""
 PRIOR = 0.95
 """Probability of background before training (ours). The focal loss's own paper (Lin et al., ICCV
 2017) starts so, lest the many voxels of background drown the first hundreds of steps."""
@@ -50,6 +53,7 @@ class OrganNet(nn.Module):
         def mix(i: int, o: int) -> nn.Module:
             return up(i, o, ISOTROPIC) if deep else nn.Conv3d(i, o, 1)
 
+        self.last_rows_are_flat = s.flat_blocks and s.norm == "batch"
         self.patch_multiple = (8, 16, 16) if deep else (2, 4, 4)
         self.row_1 = flat_block(1, w)  # 16 x (48, 256, 256)
         self.row_2 = MaxPool(IN_PLANE)  # 16 x (48, 128, 128)
@@ -87,7 +91,16 @@ class OrganNet(nn.Module):
         x = self.row_11(x)
         x = concat(self.row_12(x), skips.pop())  # row 3
         x = self.row_13(x)
-        x = concat(self.row_14(x), skips.pop())  # row 1
+        if self.training or not self.last_rows_are_flat:
+            return self.last_rows(x, skips.pop())
+        parts = zip(x.split(SLICES, 2), skips.pop().split(SLICES, 2), strict=True)
+        return torch.cat([self.last_rows(*part) for part in parts], 2)
+
+    def last_rows(
+        self, x: Float[Tensor, "b c z q r"], skip: Float[Tensor, "b s z y x"]
+    ) -> Float[Tensor, "b 10 z y x"]:
+        """Rows 14 to 16."""
+        x = concat(self.row_14(x), skip)  # row 1
         x = self.row_15(x)
         return self.row_16(x)
 

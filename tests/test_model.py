@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from organnet.errors import OrganNetError
-from organnet.model import MaxPool, OrganNet, ResSE, parameter_count
+from organnet.model import SLICES, MaxPool, OrganNet, ResSE, parameter_count
 from organnet.settings import VARIANTS, ModelSettings, make_settings
 
 FIG_1 = {  # row: channels and grid for a 48 x 256 x 256 patch (paper, Fig. 1)
@@ -40,6 +40,25 @@ def test_every_row_has_the_shape_of_fig_1() -> None:
         model(torch.zeros(1, 1, 4, 32, 32))
     for name, (channels, z, y, x) in FIG_1.items():
         assert seen[name] == (channels, z * 4 // 48, y * 32 // 256, x * 32 // 256), name
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("flat", [True, False])
+def test_slices_that_go_through_the_last_rows_apart_change_nothing(
+    norm: str, flat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = OrganNet(ModelSettings(width=4, norm=norm, flat_blocks=flat)).train()
+    patch = torch.randn(2, 1, 2 * SLICES + 2, 16, 16)
+    with torch.no_grad():
+        model(patch)  # running means and variances that are not 0 and 1
+    seen: list[int] = []
+    model.eval().row_16.register_forward_hook(lambda *args: seen.append(args[-1].shape[2]))
+    with torch.inference_mode():
+        apart = model(patch)
+        assert seen == ([SLICES, SLICES, 2] if norm == "batch" and flat else [2 * SLICES + 2])
+        monkeypatch.setattr("organnet.model.SLICES", patch.shape[2])
+        torch.testing.assert_close(apart, model(patch))
 
 
 def test_parameters_are_those_of_the_published_sizes() -> None:
