@@ -44,9 +44,10 @@ def run(options: Options) -> list[Table]:
 
 
 def with_workers(settings: Settings, workers: int, steps: int = STEPS) -> Settings:
-    """The same settings for so many steps with so many workers, in the precision of `auto`."""
+    """The same settings for an epoch of so many steps with so many workers, in fast precision."""
+    precision = fast_precision(pick_device())
     training = dataclasses.replace(
-        settings.training, workers=workers, steps=steps, precision=fast_precision(pick_device())
+        settings.training, epochs=1, steps=steps, workers=workers, precision=precision
     )
     return dataclasses.replace(settings, training=training)
 

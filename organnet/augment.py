@@ -5,28 +5,43 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from organnet.grids import Size
 from organnet.settings import PatchSettings
 
 
-def sampling_offsets_mm(
+def sampling_knots_mm(
     settings: PatchSettings, flip: bool, rng: np.random.Generator
-) -> Float[Tensor, "z y x 3"]:
-    """Where each voxel of the patch is sampled, as (z, y, x) mm from the patch's centre.
+) -> Float[Tensor, "a b c 3"]:
+    """Where a patch's knots are sampled, as (z, y, x) mm from its centre.
 
-    A regular grid, elastically displaced, then scaled and rotated, then mirrored along x if `flip`.
+    A coarse grid between the patch's outermost voxels, elastically displaced, then scaled and
+    rotated, then mirrored along x if `flip`. The voxels lie `between_knots`.
     """
     axes = [
-        (torch.arange(n, dtype=torch.float32) - (n - 1) / 2) * mm
+        torch.linspace(-(n - 1) / 2 * mm, (n - 1) / 2 * mm, _knots(n * mm, settings))
         for n, mm in zip(settings.size, settings.spacing_mm, strict=True)
     ]
-    offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
-    offsets = offsets + _elastic_mm(settings, rng)
+    knots = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+    moved = rng.uniform(-settings.elastic_mm, settings.elastic_mm, knots.shape)
     scale = 1 + rng.uniform(-settings.scale_share, settings.scale_share)
-    matrix = torch.from_numpy(_rotation(settings.rotation_degrees, rng) * scale).float()
-    offsets = offsets @ matrix.T
+    matrix = _rotation(settings.rotation_degrees, rng) * scale
+    knots = (knots + torch.from_numpy(moved).float()) @ torch.from_numpy(matrix.T).float()
     if flip:
-        offsets[..., 2] *= -1
-    return offsets
+        knots[..., 2] *= -1
+    return knots
+
+
+def between_knots(knots: Float[Tensor, "a b c n"], size: Size) -> Float[Tensor, "z y x n"]:
+    """A grid of that size with the knots evenly spread in it, linear between them.
+
+    Axis after axis as products with small matrices, in a tenth of the time of torch's interpolate.
+    """
+    values = knots.movedim(-1, 0)
+    for n in size:  # each turn takes the first of the three axes, and puts it last
+        count = values.shape[1]
+        place = torch.linspace(0, count - 1, n)[None] - torch.arange(count)[:, None]
+        values = values.movedim(1, -1) @ (1 - place.abs()).clamp(min=0)
+    return values.movedim(0, -1)
 
 
 def vary_intensity(
@@ -40,7 +55,7 @@ def vary_intensity(
     contrast = 1 + rng.uniform(-settings.contrast_share, settings.contrast_share)
     brightness = rng.uniform(-settings.brightness_hu, settings.brightness_hu)
     noise_hu = rng.uniform(0, settings.noise_hu)
-    noise = torch.from_numpy(rng.standard_normal(hu.shape, np.float32))
+    noise = torch.randn(hu.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**63))))
     return hu * contrast + brightness + noise * noise_hu
 
 
@@ -67,15 +82,8 @@ def vary_resolution(
     return hu + mix * (coarse - hu)
 
 
-def _elastic_mm(settings: PatchSettings, rng: np.random.Generator) -> Float[Tensor, "#z #y #x 3"]:
-    """A smooth displacement: random at knots, interpolated between them."""
-    extent = [n * mm for n, mm in zip(settings.size, settings.spacing_mm, strict=True)]
-    knots = [max(2, round(mm / settings.elastic_knots_mm) + 1) for mm in extent]
-    at_knots = rng.uniform(-1, 1, (1, 3, *knots)).astype(np.float32) * settings.elastic_mm
-    field = torch.nn.functional.interpolate(
-        torch.from_numpy(at_knots), size=settings.size, mode="trilinear", align_corners=True
-    )
-    return field[0].permute(1, 2, 3, 0)
+def _knots(extent_mm: float, settings: PatchSettings) -> int:
+    return max(2, round(extent_mm / settings.elastic_knots_mm) + 1)
 
 
 def _rotation(degrees: float, rng: np.random.Generator) -> Float[np.ndarray, "3 3"]:

@@ -1,4 +1,4 @@
-"""What the network sees: patches that favour small organs, drawn from (seed, epoch, index)."""
+"""What the network sees: patches that favour small organs, drawn from (seed, index)."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,14 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from organnet.augment import sampling_offsets_mm, vary_intensity, vary_resolution
+from organnet.augment import between_knots, sampling_knots_mm, vary_intensity, vary_resolution
 from organnet.organs import FLIPPED_LABELS, swap_left_right
 from organnet.prepared import PreparedCase
 from organnet.settings import PatchSettings
 
 AIR_HU = -1000
+ROUND = 1
+"""Third word of the key of a round's order; a patch's is as if it had a 0 there."""
 TISSUE_FROM_HU = -500
 """Between air or couch foam and fat. A window without anything denser is background unseen."""
 
@@ -45,30 +47,26 @@ def stack(patches: list[Patch]) -> Batch:
 
 
 class Patches(torch.utils.data.Dataset):
-    """The patches of one epoch; item i is the same whoever asks for it, and in whatever order."""
+    """The patches of a training; item i is the same whoever asks for it, and in whatever order."""
 
-    def __init__(
-        self,
-        cases: list[PreparedCase],
-        settings: PatchSettings,
-        count: int,
-        seed: int,
-        epoch: int,
-    ):
-        rounds = -(-count // len(cases))
-        rng = np.random.default_rng((seed, epoch))
-        order = [rng.permutation(len(cases)) for _ in range(rounds)]
-        self.case_of = np.concatenate(order)[:count]
+    def __init__(self, cases: list[PreparedCase], settings: PatchSettings, count: int, seed: int):
         self.cases = cases
         self.settings = settings
-        self.key = (seed, epoch)
+        self.count = count
+        self.seed = seed
 
     def __len__(self) -> int:
-        return len(self.case_of)
+        return self.count
 
     def __getitem__(self, index: int) -> Patch:
-        rng = np.random.default_rng((*self.key, index))
-        return draw_patch(self.cases[self.case_of[index]], self.settings, rng)
+        rng = np.random.default_rng((self.seed, index))
+        return draw_patch(self.cases[self.case_of(index)], self.settings, rng)
+
+    def case_of(self, index: int) -> int:
+        """Which case item `index` is of: in every round each case once, in a new order."""
+        number, place = divmod(index, len(self.cases))
+        order = np.random.default_rng((self.seed, number, ROUND)).permutation(len(self.cases))
+        return int(order[place])
 
 
 def network_units(
@@ -91,9 +89,10 @@ def draw_patch(case: PreparedCase, settings: PatchSettings, rng: np.random.Gener
     """One augmented patch around a voxel of a random drawn organ, or of tissue anywhere."""
     centre = _centre(case, settings, rng)
     flip = bool(rng.random() < settings.flip_share)
-    offsets_mm = sampling_offsets_mm(settings, flip, rng)
-    voxels = offsets_mm / torch.tensor(case.spacing_mm) + torch.tensor(centre)
-    box, unit = _box_and_unit_grid(voxels, case.ct.shape)
+    knots_mm = sampling_knots_mm(settings, flip, rng)
+    knots = knots_mm / torch.tensor(case.spacing_mm) + torch.tensor(centre)
+    box, unit_knots = _box_and_unit(knots, case.ct.shape)
+    unit = between_knots(unit_knots, settings.size)
     hu = _sample(case.ct[box], unit, "bilinear", outside=AIR_HU)
     labels = _sample(case.labels[box], unit, "nearest", outside=0).to(torch.uint8)
     drawn = torch.from_numpy(case.drawn.copy())
@@ -127,7 +126,7 @@ def _centre(
 def _sample(
     part: np.ndarray, unit: Float[Tensor, "z y x 3"], mode: str, outside: int
 ) -> Float[Tensor, "z y x"]:
-    """Values of a box at positions of `_box_and_unit_grid`; `outside` beyond its faces."""
+    """Values of a box at positions of `_box_and_unit`; `outside` beyond its faces."""
     values = torch.from_numpy(part.astype(np.float32)) - outside
     sampled = torch.nn.functional.grid_sample(
         values[None, None], unit[None], mode, "zeros", align_corners=False
@@ -135,9 +134,9 @@ def _sample(
     return sampled[0, 0] + outside
 
 
-def _box_and_unit_grid(
-    voxels: Float[Tensor, "z y x 3"], shape: tuple[int, ...]
-) -> tuple[tuple[slice, ...], Float[Tensor, "z y x 3"]]:
+def _box_and_unit(
+    voxels: Float[Tensor, "a b c 3"], shape: tuple[int, ...]
+) -> tuple[tuple[slice, ...], Float[Tensor, "a b c 3"]]:
     """The part of a volume that holds fractional positions (z, y, x), and where in it they lie.
 
     The box is a voxel wider, and one voxel at least. Positions are grid_sample's: (x, y, z), with
@@ -148,4 +147,4 @@ def _box_and_unit_grid(
     high = [max(min(int(b.ceil()) + 2, n), a + 1) for a, b, n in zip(low, last, shape, strict=True)]
     size = torch.tensor(high) - torch.tensor(low)
     unit = (2 * (voxels - torch.tensor(low)) + 1) / size - 1
-    return tuple(slice(a, b) for a, b in zip(low, high, strict=True)), unit.flip(-1).contiguous()
+    return tuple(slice(a, b) for a, b in zip(low, high, strict=True)), unit.flip(-1)

@@ -1,6 +1,7 @@
 """The training loop: Adam, a rate that drops by tens, a checkpoint every epoch and on a signal."""
 
 import contextlib
+import itertools
 import math
 import signal
 import threading
@@ -70,10 +71,11 @@ def train(
     load_checkpoint(checkpoint, state, settings)
     clock, plan = state.clock, settings.training
     with stop_on_signal() as stop, _bar(plan, clock) as bar:
+        left = batches(training, settings, clock)
         while clock.epoch < plan.epochs:
             set_rate(state.optimiser, plan, clock.epoch)
             started = time.monotonic() - clock.seconds
-            for batch in batches(training, settings, clock):
+            for batch in itertools.islice(left, plan.steps - clock.step):
                 train_step(state, batch, settings, device)
                 clock.seconds = time.monotonic() - started
                 bar.set_postfix_str(_progress(clock), refresh=False)
@@ -160,10 +162,15 @@ def stop_on_signal() -> Iterator[threading.Event]:
 
 
 def batches(cases: list[PreparedCase], settings: Settings, clock: Clock) -> Iterator[Batch]:
-    """The batches that are left of the epoch."""
+    """The batches that are left of the training, in all its epochs.
+
+    So workers start once: memory that they share is copied as the next step writes to it, which
+    takes twice as long as the step itself.
+    """
     plan = settings.training
-    patches = Patches(cases, settings.patches, plan.steps * plan.batch, plan.seed, clock.epoch)
-    left = range(clock.step * plan.batch, len(patches))
+    done = (clock.epoch * plan.steps + clock.step) * plan.batch
+    patches = Patches(cases, settings.patches, plan.epochs * plan.steps * plan.batch, plan.seed)
+    left = range(done, len(patches))
     workers = plan.workers
     loader = DataLoader(patches, plan.batch, sampler=left, num_workers=workers, collate_fn=stack)
     return iter(loader)

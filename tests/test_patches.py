@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from organnet.augment import sampling_offsets_mm, vary_intensity, vary_resolution
+from organnet.augment import between_knots, sampling_knots_mm, vary_intensity, vary_resolution
 from organnet.organs import ORGANS, organ, swap_left_right
 from organnet.patches import Patches, draw_patch, network_units
 from organnet.prepared import PreparedCase, drawn_classes
@@ -97,32 +97,46 @@ def test_small_organs_are_favoured() -> None:
 
 def test_a_patch_depends_on_its_key_alone() -> None:
     cases = [small_case(), small_case(("Mandible",)), small_case(("Parotid_L", "Parotid_R"))]
-    first = Patches(cases, VARIED, 8, seed=5, epoch=2)
-    again = Patches(cases, VARIED, 8, seed=5, epoch=2)
+    first = Patches(cases, VARIED, 8, seed=5)
+    again = Patches(cases, VARIED, 8, seed=5)
     for index in (6, 0, 3):
         a, b = first[index], again[index]
         assert all(
             torch.equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True)
         )
-    other = Patches(cases, VARIED, 8, seed=5, epoch=3)
+    other = Patches(cases, VARIED, 8, seed=6)
     assert not torch.equal(first[0].ct, other[0].ct)
 
 
 def test_every_case_is_used_as_often_as_any_other() -> None:
-    patches = Patches([small_case()] * 3, STILL, 9, seed=0, epoch=0)
-    assert sorted(patches.case_of) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    patches = Patches([small_case()] * 5, STILL, 200, seed=0)
+    order = np.array([patches.case_of(index) for index in range(200)]).reshape(40, 5)
+    assert (np.sort(order) == np.arange(5)).all()
+    assert len(np.unique(order, axis=0)) > 20  # of 120 orders
 
 
-def test_offsets_are_the_grid_when_still_and_bounded_when_not() -> None:
-    still = sampling_offsets_mm(STILL, False, np.random.default_rng(0))
+def test_knots_are_the_grid_when_still_and_bounded_when_not() -> None:
+    still = sampling_knots_mm(STILL, False, np.random.default_rng(0))
     assert still[0, 0, 0].tolist() == [-8.0, -12.0, -16.0]
     assert still[-1, -1, -1].tolist() == [8.0, 12.0, 16.0]
     stiff = dataclasses.replace(VARIED, elastic_mm=0.0, scale_share=0.0)
-    turned = sampling_offsets_mm(stiff, False, np.random.default_rng(0))
+    turned = sampling_knots_mm(stiff, False, np.random.default_rng(0))
     torch.testing.assert_close(turned.norm(dim=-1), still.norm(dim=-1))  # rotation keeps lengths
     elastic = dataclasses.replace(STILL, elastic_mm=3.0)
-    moved = sampling_offsets_mm(elastic, False, np.random.default_rng(0)) - still
+    moved = sampling_knots_mm(elastic, False, np.random.default_rng(0)) - still
     assert 0 < moved.abs().max() <= 3.0
+
+
+@pytest.mark.parametrize("size", [(9, 13, 17), (8, 1, 5), (2, 3, 4)])
+@pytest.mark.parametrize("knots", [(2, 2, 2), (3, 4, 5)])
+def test_voxels_lie_between_knots_as_torch_interpolates(
+    knots: tuple[int, int, int], size: tuple[int, int, int]
+) -> None:
+    values = torch.randn(*knots, 3, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.interpolate(
+        values.movedim(-1, 0)[None], size, mode="trilinear", align_corners=True
+    )
+    torch.testing.assert_close(between_knots(values, size), expected[0].movedim(0, -1))
 
 
 def test_resolution_varies_between_blurred_and_half_sharpened() -> None:

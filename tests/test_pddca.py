@@ -237,7 +237,7 @@ def test_a_step_and_a_whole_ct_on_the_papers_grid(
 
     state = start_state(settings, torch.device("cpu"))
     before = [p.detach().clone() for p in state.model.parameters()]
-    batch = stack([Patches([prepared], settings.patches, 1, seed=0, epoch=0)[0]])
+    batch = stack([Patches([prepared], settings.patches, 1, seed=0)[0]])
     assert batch.ct.shape == (1, 1, 48, 256, 256)
     train_step(state, batch, settings, torch.device("cpu"))
     assert 0 < state.clock.sums["loss"] < 5
