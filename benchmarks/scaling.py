@@ -115,8 +115,7 @@ def training(options: Options) -> tuple[Curve, Table]:
         drawn = from_numpy(drawn_classes(["BrainStem", "Mandible"]))
         patch = Patch(randn(1, *size), labels, drawn)
         batch = stack([patch] * settings.training.batch)
-        step = here(stepper(settings, lambda batch=batch: itertools.repeat(batch, 1)))
-        step()
+        step = stepper(settings, lambda batch=batch: itertools.repeat(batch, 2))
         turns = in_turn({"step": step}, options.repeats)["step"]
         curve[float(np.prod(size))] = seconds(turns)
         rows.append((" x ".join(str(n) for n in size), f"{seconds(turns):.3g} s"))

@@ -19,8 +19,8 @@ CUBE = (3, 3, 3)
 IN_PLANE = (1, 2, 2)  # strides, z y x
 ISOTROPIC = (2, 2, 2)
 SLICES = 8
-"""So many go through the last rows at once where nothing is learned: flat rows mix no slices, and
-no others take as much memory."""
+"""So many go through the last rows at once where nothing is learned. Flat rows with batch norms mix
+no slices, and no rows take as much memory."""
 PRIOR = 0.95
 """Probability of background before training (ours). The focal loss's own paper (Lin et al., ICCV
 2017) starts so, lest the many voxels of background drown the first hundreds of steps."""
