@@ -55,9 +55,13 @@ def undrawn_into_background(
     log_p: Float[Tensor, "b 10 z y x"], drawn: Bool[Tensor, "b 10"]
 ) -> Float[Tensor, "b 10 z y x"]:
     """Add the probability of every organ that is not drawn to that of background."""
-    elsewhere = drawn.clone()
-    elsewhere[:, BACKGROUND] = False
-    of_background = log_p.masked_fill(elsewhere[:, :, None, None, None], -torch.inf)
+    somewhere_undrawn = (~drawn).any(0).nonzero()[:, 0]
+    if not len(somewhere_undrawn):
+        return log_p
+    added = torch.cat([somewhere_undrawn.new_tensor([BACKGROUND]), somewhere_undrawn])
+    elsewhere = drawn[:, added]
+    elsewhere[:, 0] = False  # background's own
+    of_background = log_p[:, added].masked_fill(elsewhere[:, :, None, None, None], -torch.inf)
     return torch.cat([of_background.logsumexp(1, keepdim=True), log_p[:, 1:]], 1)
 
 
