@@ -150,7 +150,7 @@ def bytes_moved(settings: Settings, device: torch.device) -> float:
         tensors = (*inputs, output, *layer.parameters(recurse=False))
         moved += sum(t.numel() * t.element_size() for t in tensors)
 
-    model = start_state(settings, device).model.eval()
+    model = start_state(settings, device).model  # training, in which the rows are whole
     for layer in model.modules():
         if not list(layer.children()):
             layer.register_forward_hook(count)

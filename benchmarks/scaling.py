@@ -108,7 +108,7 @@ def training(options: Options) -> tuple[Curve, Table]:
     """One step on a constant batch of noise."""
     curve, rows = {}, []
     for size in PATCHES:
-        settings = with_workers(make_settings("openkbp", "hours"), 0, steps=1)
+        settings = with_workers(make_settings("openkbp", "hours"), 0)
         patches = dataclasses.replace(settings.patches, size=size)
         settings = dataclasses.replace(settings, patches=patches)
         labels = from_numpy(np.random.default_rng(0).integers(0, 10, size, np.uint8))

@@ -80,7 +80,7 @@ def stepper(settings: Settings, draw: Callable) -> Side:
 
     def side() -> Spent:
         drawn = iter(draw())
-        train_step(state, next(drawn), settings, device)
+        here(lambda: train_step(state, next(drawn), settings, device))()
         return here(lambda: [train_step(state, batch, settings, device) for batch in drawn])()
 
     return side

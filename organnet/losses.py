@@ -55,10 +55,10 @@ def undrawn_into_background(
     log_p: Float[Tensor, "b 10 z y x"], drawn: Bool[Tensor, "b 10"]
 ) -> Float[Tensor, "b 10 z y x"]:
     """Add the probability of every organ that is not drawn to that of background."""
-    somewhere_undrawn = (~drawn).any(0).nonzero()[:, 0]
-    if not len(somewhere_undrawn):
+    undrawn_somewhere = (~drawn[:, 1:]).any(0).nonzero()[:, 0] + 1
+    if not len(undrawn_somewhere):
         return log_p
-    added = torch.cat([somewhere_undrawn.new_tensor([BACKGROUND]), somewhere_undrawn])
+    added = torch.cat([undrawn_somewhere.new_tensor([BACKGROUND]), undrawn_somewhere])
     elsewhere = drawn[:, added]
     elsewhere[:, 0] = False  # background's own
     of_background = log_p[:, added].masked_fill(elsewhere[:, :, None, None, None], -torch.inf)

@@ -20,7 +20,7 @@ IN_PLANE = (1, 2, 2)  # strides, z y x
 ISOTROPIC = (2, 2, 2)
 SLICES = 8
 """So many go through the last rows at once where nothing is learned. Flat rows with batch norms mix
-no slices, and no rows take as much memory."""
+no slices, and no other rows take as much memory."""
 PRIOR = 0.95
 """Probability of background before training (ours). The focal loss's own paper (Lin et al., ICCV
 2017) starts so, lest the many voxels of background drown the first hundreds of steps."""
@@ -53,7 +53,7 @@ class OrganNet(nn.Module):
         def mix(i: int, o: int) -> nn.Module:
             return up(i, o, ISOTROPIC) if deep else nn.Conv3d(i, o, 1)
 
-        self.last_rows_are_flat = s.flat_blocks and s.norm == "batch"
+        self.slices_stay_apart = s.flat_blocks and s.norm == "batch"
         self.patch_multiple = (8, 16, 16) if deep else (2, 4, 4)
         self.row_1 = flat_block(1, w)  # 16 x (48, 256, 256)
         self.row_2 = MaxPool(IN_PLANE)  # 16 x (48, 128, 128)
@@ -91,7 +91,8 @@ class OrganNet(nn.Module):
         x = self.row_11(x)
         x = concat(self.row_12(x), skips.pop())  # row 3
         x = self.row_13(x)
-        if self.training or not self.last_rows_are_flat:
+        # Rows 14 to 16: whole, or a few slices at a time where nothing is learned
+        if self.training or not self.slices_stay_apart:
             return self.last_rows(x, skips.pop())
         parts = zip(x.split(SLICES, 2), skips.pop().split(SLICES, 2), strict=True)
         return torch.cat([self.last_rows(*part) for part in parts], 2)

@@ -14,7 +14,8 @@ from organnet.settings import PatchSettings
 
 AIR_HU = -1000
 ROUND = 1
-"""Third word of the key of a round's order; a patch's is as if it had a 0 there."""
+"""Keeps the key of a round's order, (seed, round, 1), apart from a patch's, (seed, index), which is
+(seed, index, 0) to NumPy."""
 TISSUE_FROM_HU = -500
 """Between air or couch foam and fat. A window without anything denser is background unseen."""
 TRIES = 1000

@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +70,8 @@ def train(
     checkpoint = run / CHECKPOINT_NAME
     load_checkpoint(checkpoint, state, settings)
     clock, plan = state.clock, settings.training
-    with stop_on_signal() as stop, _bar(plan, clock) as bar:
-        left = batches(training, settings, clock)
+    drawn = contextlib.closing(batches(training, settings, clock))
+    with stop_on_signal() as stop, _bar(plan, clock) as bar, drawn as left:
         while clock.epoch < plan.epochs:
             set_rate(state.optimiser, plan, clock.epoch)
             started = time.monotonic() - clock.seconds
@@ -161,11 +161,13 @@ def stop_on_signal() -> Iterator[threading.Event]:
             signal.signal(kind, handler)
 
 
-def batches(cases: list[PreparedCase], settings: Settings, clock: Clock) -> Iterator[Batch]:
-    """The batches that are left of the training, in all its epochs.
+def batches(
+    cases: list[PreparedCase], settings: Settings, clock: Clock
+) -> Generator[Batch, None, None]:
+    """The batches that are left of the training, in all its epochs; closed, its workers end.
 
-    So workers start once: memory that they share is copied as the next step writes to it, which
-    takes twice as long as the step itself.
+    Workers start once: that forks this process, and the next step, which copies every page that
+    it writes to, takes three times as long.
     """
     plan = settings.training
     done = (clock.epoch * plan.steps + clock.step) * plan.batch
@@ -173,7 +175,7 @@ def batches(cases: list[PreparedCase], settings: Settings, clock: Clock) -> Iter
     left = range(done, len(patches))
     workers = plan.workers
     loader = DataLoader(patches, plan.batch, sampler=left, num_workers=workers, collate_fn=stack)
-    return iter(loader)
+    yield from loader
 
 
 def train_step(

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from organnet.figures.architecture import KINDS, _rows
 from organnet.figures.style import DOUBLE_MM, FONT_PT
 from organnet.model import OrganNet, parameter_count
 from organnet.settings import VARIANTS, ModelSettings, make_settings
+from organnet.weights import folded
 
 PAPER = (48, 256, 256)
 HALF, QUARTER = (48, 128, 128), (24, 64, 64)
@@ -114,10 +116,16 @@ def test_grids_follow_the_patch():
         rows_of(patch_size=(48, 256, 254))
 
 
-def test_the_model_is_only_looked_at():
-    model = OrganNet(ModelSettings(width=4)).train()
+@pytest.mark.parametrize(
+    "ready", [OrganNet.train, OrganNet.eval, lambda model: folded(model.eval())]
+)
+def test_the_model_is_only_looked_at(ready: Callable[[OrganNet], OrganNet]):
+    model = ready(OrganNet(ModelSettings(width=4)))
+    training = model.training
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert _rows(model, (48, 256, 256)) == _rows(OrganNet(ModelSettings(width=4)), (48, 256, 256))
     architecture(model)
+    assert model.training == training
     assert all(torch.equal(before[name], now) for name, now in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
     assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}

@@ -95,6 +95,22 @@ def test_small_organs_are_favoured() -> None:
     assert (seen[1:] > 25).all()  # 50 each on average
 
 
+def test_a_flip_mirrors_what_rotation_and_bending_gave() -> None:
+    knots = [sampling_knots_mm(VARIED, flip, np.random.default_rng(3)) for flip in (False, True)]
+    assert torch.equal(knots[1], knots[0] * torch.tensor([1.0, 1.0, -1.0]))
+
+
+def test_without_an_organ_a_patch_lies_around_tissue() -> None:
+    case = small_case()
+    case.ct[:, :, :30] = -1000  # three quarters are air
+    nowhere = dataclasses.replace(STILL, size=(1, 1, 1), organ_share=0.0)
+    drawn = [draw_patch(case, nowhere, np.random.default_rng(seed)) for seed in range(50)]
+    assert all(patch.ct.item() > -1 for patch in drawn)
+    assert len({patch.ct.item() for patch in drawn}) > 5
+    case.ct[:] = -1000
+    assert draw_patch(case, nowhere, np.random.default_rng(0)).ct.item() == -1
+
+
 def test_a_patch_depends_on_its_key_alone() -> None:
     cases = [small_case(), small_case(("Mandible",)), small_case(("Parotid_L", "Parotid_R"))]
     first = Patches(cases, VARIED, 8, seed=5)

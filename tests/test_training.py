@@ -1,6 +1,7 @@
 """Training: it learns, it resumes bitwise, it stops in good order."""
 
 import dataclasses
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -85,9 +86,37 @@ def test_resume_is_bitwise(
     pd.testing.assert_frame_equal(*logs, check_exact=True)
 
 
-def test_workers_do_not_matter(undisturbed: Path, tmp_path: Path) -> None:
+def test_workers_do_not_matter_and_start_once(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import organnet.training as module
+
+    seen: set[int] = set()
+    real_step = module.train_step
+
+    def step(*args: object) -> None:
+        real_step(*args)
+        seen.update(child.pid for child in multiprocessing.active_children())
+
+    monkeypatch.setattr(module, "train_step", step)
     train(tmp_path, settings(workers=2), CASES, CASES[:1])
     assert same_weights(tmp_path, undisturbed)
+    assert len(seen) == 2 and not multiprocessing.active_children()
+
+
+def test_workers_end_with_a_training_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import organnet.training as module
+
+    def fail(*_: object) -> None:
+        assert len(multiprocessing.active_children()) == 2
+        raise RunError("the loss is not finite")
+
+    monkeypatch.setattr(module, "train_step", fail)
+    with pytest.raises(RunError) as kept:  # as a notebook keeps the last error
+        train(tmp_path, settings(workers=2), CASES, [])
+    assert not multiprocessing.active_children() and kept.traceback
 
 
 def test_another_seed_is_another_training(undisturbed: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ One pass over tensors without memory tells the rows, their order and what each o
 figure of a variant or of another width is right without a word changed here.
 """
 
+import copy
 import itertools
 import math
 import re
@@ -142,6 +143,7 @@ def _rows(model: OrganNet, patch_size: Size) -> list[Row]:
     rows = [Row(INPUT, INPUT, "CT patch", 1, patch_size, ())]
     patch = torch.empty(1, 1, *patch_size, device="meta")
     patch.rows = (INPUT,)
+    model = copy.deepcopy(model).train()  # which takes every row whole
     weights = {name: tensor.to("meta") for name, tensor in model.state_dict().items()}
     with ExitStack() as stack, torch.no_grad(), _Concats():
         for name, module in model.named_children():
