@@ -34,8 +34,7 @@ def run(options: Options) -> list[Table]:
         f"patches of {patch}, {fast_precision(pick_device())}. {STEPS - 1} steps a turn after a "
         "first, in which workers start, as they do once in a training. *Limit*: what speed would "
         "be left if the patches were drawn between steps and nothing ran side by side. *Must "
-        "reach*: "
-        f"{percent(SHARE)}."
+        f"reach*: {percent(SHARE)}."
     )
     columns = (
         *("`num_workers`", "a step, one batch", "a step, real data"),
@@ -80,7 +79,7 @@ def stepper(settings: Settings, draw: Callable) -> Side:
 
     def side() -> Spent:
         drawn = iter(draw())
-        here(lambda: train_step(state, next(drawn), settings, device))()
+        here(lambda: train_step(state, next(drawn), settings, device))()  # waits for a GPU
         return here(lambda: [train_step(state, batch, settings, device) for batch in drawn])()
 
     return side

@@ -55,13 +55,13 @@ def undrawn_into_background(
     log_p: Float[Tensor, "b 10 z y x"], drawn: Bool[Tensor, "b 10"]
 ) -> Float[Tensor, "b 10 z y x"]:
     """Add the probability of every organ that is not drawn to that of background."""
-    undrawn_somewhere = (~drawn[:, 1:]).any(0).nonzero()[:, 0] + 1
-    if not len(undrawn_somewhere):
+    elsewhere = drawn.clone()
+    elsewhere[:, BACKGROUND] = False
+    added = (~elsewhere).any(0).nonzero()[:, 0]  # background, and what some patch leaves undrawn
+    if len(added) == 1:
         return log_p
-    added = torch.cat([undrawn_somewhere.new_tensor([BACKGROUND]), undrawn_somewhere])
-    elsewhere = drawn[:, added]
-    elsewhere[:, 0] = False  # background's own
-    of_background = log_p[:, added].masked_fill(elsewhere[:, :, None, None, None], -torch.inf)
+    elsewhere = elsewhere[:, added, None, None, None]
+    of_background = log_p[:, added].masked_fill(elsewhere, -torch.inf)
     return torch.cat([of_background.logsumexp(1, keepdim=True), log_p[:, 1:]], 1)
 
 

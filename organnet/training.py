@@ -70,8 +70,11 @@ def train(
     checkpoint = run / CHECKPOINT_NAME
     load_checkpoint(checkpoint, state, settings)
     clock, plan = state.clock, settings.training
-    drawn = contextlib.closing(batches(training, settings, clock))
-    with stop_on_signal() as stop, _bar(plan, clock) as bar, drawn as left:
+    with (
+        stop_on_signal() as stop,
+        _bar(plan, clock) as bar,
+        contextlib.closing(batches(training, settings, clock)) as left,
+    ):
         while clock.epoch < plan.epochs:
             set_rate(state.optimiser, plan, clock.epoch)
             started = time.monotonic() - clock.seconds
