@@ -9,6 +9,7 @@ from benchmarks.options import Options, there
 from benchmarks.report import Table, percent
 from organnet.checkpoints import Clock
 from organnet.datasets import open_dataset
+from organnet.memory import kept_memory
 from organnet.prepared import PreparedCase, prepare_all
 from organnet.settings import Settings, make_settings
 from organnet.training import batches, start_state, train_step
@@ -77,6 +78,7 @@ def stepper(settings: Settings, draw: Callable) -> Side:
     device = pick_device()
     state = start_state(settings, device)
 
+    @kept_memory()
     def side() -> Spent:
         drawn = iter(draw())
         here(lambda: train_step(state, next(drawn), settings, device))()  # waits for a GPU

@@ -5,6 +5,7 @@ Shapes in the comments are channels x (z, y, x) for the paper's 48 x 256 x 256 p
 
 import functools
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -19,8 +20,8 @@ CUBE = (3, 3, 3)
 IN_PLANE = (1, 2, 2)  # strides, z y x
 ISOTROPIC = (2, 2, 2)
 SLICES = 8
-"""So many go through the last rows at once where nothing is learned. Flat rows with batch norms mix
-no slices, and no other rows take as much memory."""
+"""So many go through the flat rows at once where nothing is learned. With batch norms these mix no
+slices, and no other rows take as much memory."""
 PRIOR = 0.95
 """Probability of background before training (ours). The focal loss's own paper (Lin et al., ICCV
 2017) starts so, lest the many voxels of background drown the first hundreds of steps."""
@@ -80,7 +81,9 @@ class OrganNet(nn.Module):
 
     def forward(self, patch: Float[Tensor, "b 1 z y x"]) -> Float[Tensor, "b 10 z y x"]:
         """Logits of background and the nine organs for CT patches in network units."""
-        skips = [self.row_1(patch)]  # let go once they are used: a whole CT's windows are large
+        through = at_once if self.training or not self.slices_stay_apart else by_slices
+        # Skips are let go once they are used: a whole CT's windows are large
+        skips = [through(self.row_1, patch)]
         skips.append(self.row_3(self.row_2(skips[-1])))
         skips.append(self.row_5(self.row_4(skips[-1])))
         skips.append(self.row_6(self.pool_5(skips[-1])))
@@ -91,11 +94,7 @@ class OrganNet(nn.Module):
         x = self.row_11(x)
         x = concat(self.row_12(x), skips.pop())  # row 3
         x = self.row_13(x)
-        # Rows 14 to 16: whole, or a few slices at a time where nothing is learned
-        if self.training or not self.slices_stay_apart:
-            return self.last_rows(x, skips.pop())
-        parts = zip(x.split(SLICES, 2), skips.pop().split(SLICES, 2), strict=True)
-        return torch.cat([self.last_rows(*part) for part in parts], 2)
+        return through(self.last_rows, x, skips.pop())  # row 1
 
     def last_rows(
         self, x: Float[Tensor, "b c z q r"], skip: Float[Tensor, "b s z y x"]
@@ -104,6 +103,23 @@ class OrganNet(nn.Module):
         x = concat(self.row_14(x), skip)  # row 1
         x = self.row_15(x)
         return self.row_16(x)
+
+
+def at_once(rows: Callable[..., Tensor], *volumes: Float[Tensor, "b _ z _ _"]) -> Tensor:
+    """What rows of the network make of these volumes."""
+    return rows(*volumes)
+
+
+def by_slices(rows: Callable[..., Tensor], *volumes: Float[Tensor, "b _ z _ _"]) -> Tensor:
+    """The same where the rows mix no slices, a few at a time: what lies in between stays small."""
+    parts = zip(*(volume.split(SLICES, 2) for volume in volumes), strict=True)
+    first = rows(*next(parts))
+    batch, channels, _, y, x = first.shape
+    out = first.new_empty((batch, volumes[0].shape[2], y, x, channels)).movedim(-1, 1)
+    out[:, :, :SLICES] = first
+    for n, part in enumerate(parts, start=1):
+        out[:, :, n * SLICES : (n + 1) * SLICES] = rows(*part)
+    return out
 
 
 class ResSE(nn.Module):

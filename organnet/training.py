@@ -26,6 +26,7 @@ from organnet.errors import OrganNetError, RunError
 from organnet.files import atomic_path
 from organnet.layout import WEIGHTS_NAME
 from organnet.losses import organ_loss
+from organnet.memory import kept_memory
 from organnet.metrics import dice
 from organnet.model import OrganNet
 from organnet.organs import ORGANS, UNKNOWN
@@ -78,17 +79,20 @@ def train(
         while clock.epoch < plan.epochs:
             set_rate(state.optimiser, plan, clock.epoch)
             started = time.monotonic() - clock.seconds
-            for batch in itertools.islice(left, plan.steps - clock.step):
-                train_step(state, batch, settings, device)
-                clock.seconds = time.monotonic() - started
-                bar.set_postfix_str(_progress(clock), refresh=False)
-                bar.update()
-                if stop.is_set():
-                    save_checkpoint(checkpoint, state, settings)
-                    raise RunError(
-                        f"stopped in epoch {clock.epoch + 1} of {plan.epochs}, nothing is lost: "
-                        f"run the same command to go on from {checkpoint}"
-                    )
+            with kept_memory():
+                for batch in itertools.islice(left, plan.steps - clock.step):
+                    train_step(state, batch, settings, device)
+                    clock.seconds = time.monotonic() - started
+                    bar.set_postfix_str(_progress(clock), refresh=False)
+                    bar.update()
+                    if stop.is_set():
+                        break
+            if stop.is_set():
+                save_checkpoint(checkpoint, state, settings)
+                raise RunError(
+                    f"stopped in epoch {clock.epoch + 1} of {plan.epochs}, nothing is lost: "
+                    f"run the same command to go on from {checkpoint}"
+                )
             _finish_epoch(state, settings, validation, started)
             save_checkpoint(checkpoint, state, settings)
             write_log(run / LOG_NAME, clock.rows)

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int16
 from torch import Tensor
 
 from organnet.grids import Size
+from organnet.memory import kept_memory
 from organnet.organs import CLASSES, FLIPPED_LABELS
 from organnet.patches import AIR_HU, TISSUE_FROM_HU, network_units
 from organnet.weights import Network, autocast
@@ -46,18 +47,19 @@ def window_probabilities(
     ]
     seen = [place for place in places if has_tissue[place].any()]
     weight = gaussian(window)
-    total = torch.zeros(CLASSES, *ct.shape)
-    total_weight = torch.zeros(ct.shape)
+    total = torch.zeros(CLASSES, *hu.shape)
+    total_weight = torch.zeros(hu.shape)
     at_once = max(1, VOXELS_AT_ONCE // weight.numel())
     for first in range(0, len(seen), at_once):
         some = seen[first : first + at_once]
         _add(total, some, _seen_through(network, ct, some, mirror), weight)
     for place in seen:
-        total_weight[place] += weight
+        part = total_weight[place]
+        part += within(weight, part)
     unseen = total_weight == 0
     total[0][unseen], total_weight[unseen] = 1, 1
     total /= total_weight
-    return total[:, : hu.shape[0], : hu.shape[1], : hu.shape[2]]
+    return total
 
 
 @torch.inference_mode()
@@ -69,7 +71,13 @@ def _add(
 ) -> None:
     """Add what was seen through windows. Apart, so that it is let go before the next are seen."""
     for place, p in zip(places, probabilities, strict=True):
-        total[:, *place].addcmul_(p, weight)
+        part = total[:, *place]
+        part.addcmul_(within(p, part), within(weight, part))
+
+
+def within(window: Tensor, part: Tensor) -> Tensor:
+    """Of a window that begins where the part begins, what lies in it."""
+    return window[..., *(slice(n) for n in part.shape[-3:])]
 
 
 def window_starts(size: int, patch: int, multiple: int, overlap: float) -> tuple[int, list[int]]:
@@ -106,6 +114,7 @@ def _padded(ct: Float[Tensor, "z y x"], window: Size) -> Float[Tensor, "p q r"]:
     return torch.nn.functional.pad(ct, padding, value=AIR_HU)
 
 
+@kept_memory()
 @torch.inference_mode()
 def _seen_through(
     network: Network, ct: Float[Tensor, "z y x"], places: list[tuple[slice, ...]], mirror: bool
