@@ -27,7 +27,10 @@ from organnet.volume import Volume, read_ct, to_lps, write_volume
 TITLE = "How the cost grows"
 VOLUMES = ((80, 256, 256), (159, 256, 256), (159, 512, 512), (265, 512, 512), (400, 512, 512))
 RADII = (4, 8, 16, 32, 64)
-PATCHES = ((16, 32, 32), (32, 48, 48), (48, 64, 64), (48, 96, 96), (48, 128, 128))
+PATCHES = (
+    *((16, 32, 32), (32, 48, 48), (48, 64, 64), (48, 96, 96), (48, 128, 128)),
+    (48, 256, 256),
+)
 SPACING_MM = (2.5, 1.0, 1.0)
 Curve = dict[float, float]
 

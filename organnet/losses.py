@@ -91,8 +91,9 @@ def average_dice_loss(
     """
     classes = torch.arange(CLASSES, device=p.device)[None, :, None, None, None]
     counted = known[:, None] & drawn[:, :, None, None, None]
-    y = (target[:, None] == classes) & counted
-    p = p * counted
+    # As numbers, since a product with truth values takes several times as long
+    y = ((target[:, None] == classes) & counted).to(p.dtype)
+    p = p * counted.to(p.dtype)
     overlap = (p * y).sum((0, 2, 3, 4))
     size = p.sum((0, 2, 3, 4)) + y.sum((0, 2, 3, 4))
     dice = (2 * overlap + SMOOTH) / (size + SMOOTH)
