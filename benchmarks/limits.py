@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.clock import Side, here
+from organnet.memory import kept_memory
 from organnet.model import OrganNet
 from organnet.settings import ModelSettings
 
@@ -24,6 +25,7 @@ def matrix_product(
     return here(lambda: a @ b), 2.0 * side**3
 
 
+@kept_memory()
 def matrix_rate(precision: str, device: torch.device = CPU, side: int = MATRIX_SIDE) -> float:
     """Floating-point operations per second in the best of five matrix products."""
     product, operations = matrix_product(precision, device, side)

@@ -114,8 +114,10 @@ def by_slices(rows: Callable[..., Tensor], *volumes: Float[Tensor, "b _ z _ _"])
     """The same where the rows mix no slices, a few at a time: what lies in between stays small."""
     parts = zip(*(volume.split(SLICES, 2) for volume in volumes), strict=True)
     first = rows(*next(parts))
-    batch, channels, _, y, x = first.shape
-    out = first.new_empty((batch, volumes[0].shape[2], y, x, channels)).movedim(-1, 1)
+    shape = (*first.shape[:2], volumes[0].shape[2], *first.shape[3:])
+    last = first.is_contiguous(memory_format=torch.channels_last_3d)
+    layout = torch.channels_last_3d if last else torch.contiguous_format
+    out = torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=layout)
     out[:, :, :SLICES] = first
     for n, part in enumerate(parts, start=1):
         out[:, :, n * SLICES : (n + 1) * SLICES] = rows(*part)

@@ -52,7 +52,8 @@ def window_probabilities(
     at_once = max(1, VOXELS_AT_ONCE // weight.numel())
     for first in range(0, len(seen), at_once):
         some = seen[first : first + at_once]
-        _add(total, some, _seen_through(network, ct, some, mirror), weight)
+        with kept_memory():  # of these windows alone: what piles up in holes goes back in between
+            _add(total, some, _seen_through(network, ct, some, mirror), weight)
     for place in seen:
         part = total_weight[place]
         part += within(weight, part)
@@ -76,7 +77,7 @@ def _add(
 
 
 def within(window: Tensor, part: Tensor) -> Tensor:
-    """Of a window that begins where the part begins, what lies in it."""
+    """The near corner of a window, as large as the part of the CT that it covers."""
     return window[..., *(slice(n) for n in part.shape[-3:])]
 
 
@@ -114,7 +115,6 @@ def _padded(ct: Float[Tensor, "z y x"], window: Size) -> Float[Tensor, "p q r"]:
     return torch.nn.functional.pad(ct, padding, value=AIR_HU)
 
 
-@kept_memory()
 @torch.inference_mode()
 def _seen_through(
     network: Network, ct: Float[Tensor, "z y x"], places: list[tuple[slice, ...]], mirror: bool

@@ -52,9 +52,10 @@ def test_slices_that_go_through_the_flat_rows_apart_change_nothing(
     patch = torch.randn(2, 1, 2 * SLICES + 2, 16, 16)
     with torch.no_grad():
         model(patch)  # running means and variances that are not 0 and 1
+    model.eval()
     seen: dict[str, list[int]] = {"row_1": [], "row_16": []}
     for name, slices in seen.items():
-        row = model.eval().get_submodule(name)
+        row = model.get_submodule(name)
         row.register_forward_hook(lambda *args, s=slices: s.append(args[-1].shape[2]))
     with torch.inference_mode():
         apart = model(patch)
