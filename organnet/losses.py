@@ -94,7 +94,7 @@ def average_dice_loss(
     y = (target[:, None] == classes) & counted
     p = p * counted
     overlap = (p * y).sum((0, 2, 3, 4))
-    voxels = y.to(p.dtype).sum((0, 2, 3, 4))  # of truth values torch takes ten times as long
+    voxels = y.to(p.dtype).sum((0, 2, 3, 4))  # torch is slow to count truth values
     size = p.sum((0, 2, 3, 4)) + voxels
     dice = (2 * overlap + SMOOTH) / (size + SMOOTH)
     return 1 - dice[drawn.any(0)].mean()

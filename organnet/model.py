@@ -81,9 +81,8 @@ class OrganNet(nn.Module):
 
     def forward(self, patch: Float[Tensor, "b 1 z y x"]) -> Float[Tensor, "b 10 z y x"]:
         """Logits of background and the nine organs for CT patches in network units."""
-        through = at_once if self.training or not self.slices_stay_apart else by_slices
         # Skips are let go once they are used: a whole CT's windows are large
-        skips = [through(self.row_1, patch)]
+        skips = [self.by_slices(self.row_1, patch)]
         skips.append(self.row_3(self.row_2(skips[-1])))
         skips.append(self.row_5(self.row_4(skips[-1])))
         skips.append(self.row_6(self.pool_5(skips[-1])))
@@ -94,7 +93,7 @@ class OrganNet(nn.Module):
         x = self.row_11(x)
         x = concat(self.row_12(x), skips.pop())  # row 3
         x = self.row_13(x)
-        return through(self.last_rows, x, skips.pop())  # row 1
+        return self.by_slices(self.last_rows, x, skips.pop())  # row 1
 
     def last_rows(
         self, x: Float[Tensor, "b c z q r"], skip: Float[Tensor, "b s z y x"]
@@ -104,24 +103,23 @@ class OrganNet(nn.Module):
         x = self.row_15(x)
         return self.row_16(x)
 
+    def by_slices(self, rows: Callable, *volumes: Float[Tensor, "b _ z _ _"]) -> Tensor:
+        """Flat rows of these volumes; a few slices at a time where nothing is learned.
 
-def at_once(rows: Callable[..., Tensor], *volumes: Float[Tensor, "b _ z _ _"]) -> Tensor:
-    """What rows of the network make of these volumes."""
-    return rows(*volumes)
-
-
-def by_slices(rows: Callable[..., Tensor], *volumes: Float[Tensor, "b _ z _ _"]) -> Tensor:
-    """The same where the rows mix no slices, a few at a time: what lies in between stays small."""
-    parts = zip(*(volume.split(SLICES, 2) for volume in volumes), strict=True)
-    first = rows(*next(parts))
-    shape = (*first.shape[:2], volumes[0].shape[2], *first.shape[3:])
-    last = first.is_contiguous(memory_format=torch.channels_last_3d)
-    layout = torch.channels_last_3d if last else torch.contiguous_format
-    out = torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=layout)
-    out[:, :, :SLICES] = first
-    for n, part in enumerate(parts, start=1):
-        out[:, :, n * SLICES : (n + 1) * SLICES] = rows(*part)
-    return out
+        What lies between the rows then stays small.
+        """
+        if self.training or not self.slices_stay_apart:
+            return rows(*volumes)
+        parts = zip(*(volume.split(SLICES, 2) for volume in volumes), strict=True)
+        first = rows(*next(parts))
+        shape = (*first.shape[:2], volumes[0].shape[2], *first.shape[3:])
+        last = first.is_contiguous(memory_format=torch.channels_last_3d)
+        layout = torch.channels_last_3d if last else torch.contiguous_format
+        out = torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=layout)
+        out[:, :, :SLICES] = first
+        for n, part in enumerate(parts, start=1):
+            out[:, :, n * SLICES : (n + 1) * SLICES] = rows(*part)
+        return out
 
 
 class ResSE(nn.Module):

@@ -78,22 +78,14 @@ def train(
     ):
         while clock.epoch < plan.epochs:
             set_rate(state.optimiser, plan, clock.epoch)
-            started = time.monotonic() - clock.seconds
-            with kept_memory():
-                for batch in itertools.islice(left, plan.steps - clock.step):
-                    train_step(state, batch, settings, device)
-                    clock.seconds = time.monotonic() - started
-                    bar.set_postfix_str(_progress(clock), refresh=False)
-                    bar.update()
-                    if stop.is_set():
-                        break
+            _go_through(itertools.islice(left, plan.steps - clock.step), state, settings, bar, stop)
             if stop.is_set():
                 save_checkpoint(checkpoint, state, settings)
                 raise RunError(
                     f"stopped in epoch {clock.epoch + 1} of {plan.epochs}, nothing is lost: "
                     f"run the same command to go on from {checkpoint}"
                 )
-            _finish_epoch(state, settings, validation, started)
+            _finish_epoch(state, settings, validation)
             save_checkpoint(checkpoint, state, settings)
             write_log(run / LOG_NAME, clock.rows)
             if bar.disable:
@@ -208,11 +200,31 @@ def train_step(
     clock.step += 1
 
 
-def _finish_epoch(
-    state: TrainingState, settings: Settings, validation: list[PreparedCase], started: float
+@kept_memory()
+def _go_through(
+    left: Iterator[Batch],
+    state: TrainingState,
+    settings: Settings,
+    bar: tqdm,
+    stop: threading.Event,
 ) -> None:
+    """The steps that are left of an epoch, or as many as are done when a signal asks to stop."""
+    clock = state.clock
+    device = next(state.model.parameters()).device
+    started = time.monotonic() - clock.seconds
+    for batch in left:
+        train_step(state, batch, settings, device)
+        clock.seconds = time.monotonic() - started
+        bar.set_postfix_str(_progress(clock), refresh=False)
+        bar.update()
+        if stop.is_set():
+            return
+
+
+def _finish_epoch(state: TrainingState, settings: Settings, validation: list[PreparedCase]) -> None:
     """Validate where it is due, log the epoch, and turn the clock to the next."""
     clock, plan = state.clock, settings.training
+    started = time.monotonic() - clock.seconds
     due = (clock.epoch + 1) % plan.validate_every == 0 or clock.epoch + 1 == plan.epochs
     scores = {}
     if due and validation:
