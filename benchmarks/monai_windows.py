@@ -45,7 +45,7 @@ def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str
         )
     fine = torch.nn.functional.interpolate(probabilities, part.shape, mode="trilinear")
     labels = np.zeros(lps.shape, np.uint8)
-    labels[where] = fine[0].argmax(0).numpy()
+    labels[where] = fine[0].max(0).indices.numpy()
     drop_stray_pieces(labels[where], lps.spacing_mm)
     write_volume(on_grid_of(lps.with_array(labels), ct), Path(out))
     return {"network": spent.seconds, "windows": spent.windows}

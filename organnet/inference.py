@@ -105,7 +105,7 @@ def label_map(
             fine = plane[rivals]
             fine = fine[:, y.below[rows]].lerp(fine[:, y.above[rows]], y.share[rows, None])
             fine = fine[..., x.below[columns]].lerp(fine[..., x.above[columns]], x.share[columns])
-            labels[n, rows, columns] = rivals[fine.argmax(0)].numpy()
+            labels[n, rows, columns] = rivals[fine.max(0).indices].numpy()
     return labels
 
 

@@ -138,7 +138,7 @@ _DEMO: dict[str, dict[str, Any]] = {
     "patches": {"spacing_mm": (2.5, 2.5, 2.5), "size": (32, 48, 48)},
     "training": {
         "epochs": 15,
-        "steps": 120,
+        "steps": 110,
         "learning_rate": 2e-3,
         "drop_every": 11,
         "precision": "auto",

@@ -127,7 +127,7 @@ def validation_scores(network: Network, cases: list[PreparedCase]) -> dict[str, 
     network.model.eval()
     for case in cases:
         p = window_probabilities(network, case.ct, network.settings.inference.overlap)
-        predicted = p.argmax(0).numpy().astype(np.uint8)
+        predicted = p.max(0).indices.numpy().astype(np.uint8)
         known = case.labels != UNKNOWN
         for organ in ORGANS:
             truth = case.labels == organ.label

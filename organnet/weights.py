@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.overrides import TorchFunctionMode
 
 from organnet.errors import OrganNetError
 from organnet.layout import find_weights
@@ -59,13 +60,23 @@ def load_network(named: Path, device: torch.device | None = None) -> Network:
         raise OrganNetError(
             f"{path} carries no settings: use a weights file that organnet has written"
         ) from error
-    model = OrganNet(settings.model)
+    with _NothingDrawn():
+        model = OrganNet(settings.model)
     load_state(model, state, path)
     training = settings.training
     if training.precision == "bfloat16":
         training = dataclasses.replace(training, precision=fast_precision(device))
     settings = dataclasses.replace(settings, training=training)
     return Network(on_device(folded(model.eval()), device), settings)
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Inside, a new network's weights stay unset: a file will fill them, and drawing takes time."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in (nn.init.kaiming_uniform_, nn.init.uniform_, torch.Tensor.normal_):
+            return None
+        return func(*args, **(kwargs or {}))
 
 
 def folded(model: OrganNet) -> OrganNet:

@@ -1,6 +1,7 @@
 """A CT on the network's grid, seen through overlapping windows: probabilities of each class."""
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ STRETCH = 0.125
 VOXELS_AT_ONCE = 500_000
 """Small windows go through the network together, up to this many voxels: torch leaves the 3D
 convolutions of one alone to a routine that takes three times as long."""
+VOXELS_KEPT = 4_000_000
+"""Windows of this many voxels share the memory that they need, which is given back after them."""
 
 
 def window_probabilities(
@@ -49,11 +52,10 @@ def window_probabilities(
     weight = gaussian(window)
     total = torch.zeros(CLASSES, *hu.shape)
     total_weight = torch.zeros(hu.shape)
-    at_once = max(1, VOXELS_AT_ONCE // weight.numel())
-    for first in range(0, len(seen), at_once):
-        some = seen[first : first + at_once]
-        with kept_memory():  # of these windows alone: what piles up in holes goes back in between
-            _add(total, some, _seen_through(network, ct, some, mirror), weight)
+    for some in _portions(seen, VOXELS_KEPT // weight.numel()):
+        with kept_memory():  # of some alone: what piles up in holes goes back in between
+            for few in _portions(some, VOXELS_AT_ONCE // weight.numel()):
+                _add(total, few, _seen_through(network, ct, few, mirror), weight)
     for place in seen:
         part = total_weight[place]
         part += within(weight, part)
@@ -91,6 +93,12 @@ def window_starts(size: int, patch: int, multiple: int, overlap: float) -> tuple
     count = _count(size, lengths[-1], overlap)
     length = next(n for n in lengths if _count(size, n, overlap) == count)
     return length, [round(n * (size - length) / max(1, count - 1)) for n in range(count)]
+
+
+def _portions(places: list, most: int) -> Iterator[list]:
+    """The list in parts of `most`, and of one at least."""
+    step = max(1, most)
+    return (places[first : first + step] for first in range(0, len(places), step))
 
 
 def gaussian(window: Size) -> Float[Tensor, "z y x"]:

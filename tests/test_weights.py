@@ -46,6 +46,23 @@ def test_found_by_run_by_file_and_by_name(
         find_weights(Path("other"))
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_loading_draws_no_random_weights_and_leaves_none_unset(
+    variant: str, tmp_path: Path
+) -> None:
+    settings = make_settings("phantom", "smoke", variant)
+    saved = OrganNet(settings.model).eval()
+    path = tmp_path / "some.safetensors"
+    save_weights(path, saved, settings)
+    before = torch.get_rng_state()
+    loaded = load_network(path, torch.device("cpu")).model
+    assert torch.equal(torch.get_rng_state(), before)
+    patch = torch.randn(1, 1, 16, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(loaded(patch), folded(saved)(patch), atol=1e-6)
+    assert not torch.equal(OrganNet(settings.model).row_16.weight, saved.row_16.weight)
+
+
 def test_exported_weights_are_half_as_large_and_nearly_the_same(file: Path, tmp_path: Path) -> None:
     smaller = tmp_path / "smaller.safetensors"
     export_weights(file, smaller)

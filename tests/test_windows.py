@@ -97,3 +97,14 @@ def test_small_windows_go_together_and_those_without_tissue_not_at_all() -> None
     assert sum(model.shown) == per_plane * sum(start < 150 for start in starts)
     assert 2 <= max(model.shown) < sum(model.shown)
     assert (p[0, 150 + length :] == 1).all()
+
+
+def test_how_often_memory_is_given_back_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    hu = np.random.default_rng(2).uniform(-300, 300, (40, 70, 70)).astype(np.float32)
+    model = Counted()
+    together = window_probabilities(network(model), hu, 0.5)
+    monkeypatch.setattr("organnet.windows.VOXELS_KEPT", 1)  # less than one window: one by one
+    apart = window_probabilities(network(model), hu, 0.5)
+    assert max(model.shown) > 1
+    assert model.shown[-1] == 1
+    assert torch.allclose(together, apart, atol=1e-5)
