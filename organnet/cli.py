@@ -176,12 +176,16 @@ def agreement(
         Path, typer.Argument(help="folder with oncologist/ and radiographer/, or of such folders")
     ],
     out: Annotated[Path, typer.Option(help="table to write")] = Path("metrics.csv"),
+    openkbp: Annotated[
+        Path | None,
+        typer.Option(help="OpenKBP's folder: score the oncologist against its drawings instead"),
+    ] = None,
 ) -> None:
-    """Score two observers who drew the same scans against each other."""
-    from organnet.agreement import observer_agreement
+    """Score two people who drew the same scans against each other."""
+    from organnet.agreement import agreement_with_openkbp, observer_agreement
     from organnet.evaluation import summarise, table_text, write_metrics
 
-    table = observer_agreement(data)
+    table = agreement_with_openkbp(data, openkbp) if openkbp else observer_agreement(data)
     write_metrics(table, out)
     print(table_text(summarise(table)))
 

@@ -85,19 +85,38 @@ def write_matched(
         _refuse_without_chiasm([out / pair.name for pair in PAIRS if pair not in missing])
     if not missing:
         return []
-    patients = _found(openkbp_root, "provided-data", "*-pats/pt_*")
-    scans = _found(observers_root, "nrrds", f"*/{observers.ONCOLOGIST}/*")
-    can_be_made = [pair for pair in missing if pair.patient in patients and pair.scan in scans]
+    there = folders_of_pairs(openkbp_root, observers_root)
+    can_be_made = {pair: folders for pair, folders in there.items() if pair in missing}
     if not can_be_made and len(missing) == len(PAIRS):
-        raise OrganNetError(
-            f"{openkbp_root} and {observers_root} share none of the {len(PAIRS)} scans: "
-            "get both data sets (see data/README.md)"
-        )
+        raise nothing_shared(openkbp_root, observers_root)
     make_folder(out)
     members = read_atlas(pddca_root) if pddca_root is not None else []
-    for pair in tqdm(can_be_made, "match", unit="case", disable=None):
-        write_case(out, match(pair, patients[pair.patient], scans[pair.scan], members))
+    for pair, (patient, scan) in tqdm(can_be_made.items(), "match", unit="case", disable=None):
+        write_case(out, match(pair, patient, scan, members))
     return [pair.name for pair in missing if pair not in can_be_made]
+
+
+def folders_of_pairs(openkbp_root: Path, observers_root: Path) -> dict[Pair, tuple[Path, Path]]:
+    """The pairs whose patient and whose scan, drawn by the oncologist, are there, and both folders.
+
+    The roots are as cloned, or their folders provided-data and nrrds. Raises OrganNetError where
+    one is missing.
+    """
+    patients = _found(openkbp_root, "provided-data", "*-pats/pt_*")
+    scans = _found(observers_root, "nrrds", f"*/{observers.ONCOLOGIST}/*")
+    return {
+        pair: (patients[pair.patient], scans[pair.scan])
+        for pair in PAIRS
+        if pair.patient in patients and pair.scan in scans
+    }
+
+
+def nothing_shared(openkbp_root: Path, observers_root: Path) -> OrganNetError:
+    """What to say where no pair is there."""
+    return OrganNetError(
+        f"{openkbp_root} and {observers_root} share none of the {len(PAIRS)} scans: "
+        "get both data sets (see data/README.md)"
+    )
 
 
 def _refuse_without_chiasm(made: list[Path]) -> None:
