@@ -14,7 +14,7 @@ from organnet.head import head_box
 from organnet.inference import drop_stray_pieces
 from organnet.patches import network_units
 from organnet.volume import on_grid_of, read_ct, to_lps, write_volume
-from organnet.windows import VOXELS_AT_ONCE
+from organnet.windows import VOXELS_AT_ONCE, likeliest
 
 
 @torch.inference_mode()
@@ -45,7 +45,7 @@ def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str
         )
     fine = torch.nn.functional.interpolate(probabilities, part.shape, mode="trilinear")
     labels = np.zeros(lps.shape, np.uint8)
-    labels[where] = fine[0].max(0).indices.numpy()
+    labels[where] = likeliest(fine[0]).numpy()
     drop_stray_pieces(labels[where], lps.spacing_mm)
     write_volume(on_grid_of(lps.with_array(labels), ct), Path(out))
     return {"network": spent.seconds, "windows": spent.windows}

@@ -26,9 +26,10 @@ def agreement_with_openkbp(observers_root: Path, openkbp_root: Path) -> pd.DataF
     """Score the oncologist's drawings against OpenKBP's of the same scans, on OpenKBP's voxels.
 
     A table with METRIC_COLUMNS: how a person does at what a network is scored on there. Cases are
-    SCAN__pt_N, of the pairs of which both are there; an organ that one of the two did not draw is
-    not scored. The roots are as cloned, or their folders nrrds and provided-data. Raises
-    OrganNetError where they share no scan, or a file is faulty.
+    SCAN__pt_N, of the pairs whose patient and scan are both there; an organ that one of the two did
+    not draw is not scored. Distances are in mm of OpenKBP's own spacing, as a network's are. The
+    roots are as cloned, or their folders nrrds and provided-data. Raises OrganNetError where they
+    share no scan, or a file is faulty.
     """
     there = folders_of_pairs(openkbp_root, observers_root)
     if not there:

@@ -178,16 +178,22 @@ def agreement(
     out: Annotated[Path, typer.Option(help="table to write")] = Path("metrics.csv"),
     openkbp: Annotated[
         Path | None,
-        typer.Option(help="OpenKBP's folder: score the oncologist against its drawings instead"),
+        typer.Option(
+            help="OpenKBP as cloned, or its provided-data: score the oncologist against its "
+            "drawings instead"
+        ),
     ] = None,
 ) -> None:
     """Score two people who drew the same scans against each other."""
     from organnet.agreement import agreement_with_openkbp, observer_agreement
+    from organnet.datasets.matched import PAIRS
     from organnet.evaluation import summarise, table_text, write_metrics
 
     table = agreement_with_openkbp(data, openkbp) if openkbp else observer_agreement(data)
     write_metrics(table, out)
     print(table_text(summarise(table)))
+    if openkbp:
+        _name_missing([pair.name for pair in PAIRS if pair.name not in set(table["case"])])
 
 
 @app.command()
@@ -214,9 +220,12 @@ def match(
     """Put OpenKBP's CT and an oncologist's drawing of the same scans together, 15 cases."""
     from organnet.datasets.matched import write_matched
 
-    left_out = write_matched(openkbp, observers, out, atlas)
-    if left_out:
-        print(f"patient or scan not there, not made: {', '.join(left_out)}", file=sys.stderr)
+    _name_missing(write_matched(openkbp, observers, out, atlas))
+
+
+def _name_missing(names: list[str]) -> None:
+    if names:
+        print(f"patient or scan not there, left out: {', '.join(names)}", file=sys.stderr)
 
 
 @app.command()

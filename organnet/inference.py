@@ -16,7 +16,7 @@ from organnet.head import head_box
 from organnet.organs import BACKGROUND
 from organnet.volume import Volume, on_grid_of, to_lps, write_volume
 from organnet.weights import Network
-from organnet.windows import window_probabilities
+from organnet.windows import likeliest, window_probabilities
 
 STRAY_SHARE = 0.1
 """Of an organ's largest piece; chosen on held-out training patients."""
@@ -105,7 +105,7 @@ def label_map(
             fine = plane[rivals]
             fine = fine[:, y.below[rows]].lerp(fine[:, y.above[rows]], y.share[rows, None])
             fine = fine[..., x.below[columns]].lerp(fine[..., x.above[columns]], x.share[columns])
-            labels[n, rows, columns] = rivals[fine.max(0).indices].numpy()
+            labels[n, rows, columns] = rivals[likeliest(fine)].numpy()
     return labels
 
 

@@ -76,7 +76,7 @@ def stored_ablation() -> pd.DataFrame | None:
 
 
 def results_table(root: Path | None) -> pd.DataFrame:
-    """Rows of the literature on PDDCA, of two people, and ours, from files below `root` if any.
+    """Rows of the literature on PDDCA, of people, and ours, from files below `root` if any.
 
     Columns: who, data, cases, organs (how many are scored), mean DSC in % per organ (NaN where no
     case has it drawn), mean of these, and hd95_mm, the mean of the organs' mean HD95 (NaN where it

@@ -42,7 +42,7 @@ from organnet.weights import (
     pick_device,
     save_weights,
 )
-from organnet.windows import window_probabilities
+from organnet.windows import likeliest, window_probabilities
 
 LOG_NAME = "log.csv"
 START_NAME = "start.safetensors"
@@ -127,7 +127,7 @@ def validation_scores(network: Network, cases: list[PreparedCase]) -> dict[str, 
     network.model.eval()
     for case in cases:
         p = window_probabilities(network, case.ct, network.settings.inference.overlap)
-        predicted = p.max(0).indices.numpy().astype(np.uint8)
+        predicted = likeliest(p).numpy().astype(np.uint8)
         known = case.labels != UNKNOWN
         for organ in ORGANS:
             truth = case.labels == organ.label

@@ -20,8 +20,9 @@ from organnet.volume import read_volume
 
 @pytest.fixture
 def sources(tmp_path: Path) -> tuple[Path, Path]:
-    """The oncologist draws OpenKBP's right parotid one of its four voxels along x further, and
-    a mandible that OpenKBP has not; it lacks the left parotid and the brain stem.
+    """The oncologist's right parotid lies one voxel of four further along x than OpenKBP's.
+
+    The oncologist draws a mandible besides, but neither left parotid nor brain stem.
     """
     patient = tmp_path / "openkbp/provided-data/test-pats" / PAIR.patient
     case = openkbp.read_case(made_up_patient(patient))
@@ -44,6 +45,8 @@ def sources(tmp_path: Path) -> tuple[Path, Path]:
 def test_a_person_is_scored_on_the_voxels_of_openkbp(sources: tuple[Path, Path]) -> None:
     table = agreement_with_openkbp(*sources).set_index("organ")
     assert set(table["case"]) == {PAIR.name}
+    of_one_split = agreement_with_openkbp(sources[0] / "nrrds/validation", sources[1])
+    assert of_one_split.equals(table.reset_index()[of_one_split.columns])
     scored = table[table["status"] == "scored"]
     assert list(scored.index) == ["Parotid_R"]
     assert scored["dsc"].item() == 0.75  # three of four voxels along x
@@ -61,7 +64,10 @@ def test_the_command_writes_and_prints_it(sources: tuple[Path, Path], tmp_path: 
         text=True,
         timeout=300,
     )
-    assert result.returncode == 0 and result.stderr == ""
+    assert result.returncode == 0
+    assert len(result.stderr.splitlines()) == 1
+    assert "not there, left out: 0522c0248__pt_293, " in result.stderr
+    assert PAIR.name not in result.stderr
     assert "75.0" in result.stdout and "not drawn in 1" in result.stdout
     assert read_metrics(out)["dsc"].count() == 1
     result = subprocess.run(
@@ -83,7 +89,7 @@ def test_two_data_sets_without_a_common_scan_are_refused(sources: tuple[Path, Pa
 def test_real_drawings_agree_as_counted_by_hand_and_as_stored(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    """On every fourth pixel of the oncologist's masks and the CSV of pt_212's right parotid."""
+    """One Dice is counted again from the CSV and every fourth pixel of the oncologist's mask."""
     unpack(shared_data / "openkbp/validation-pats.tar.xz", [212, 233], tmp_path)
     table = agreement_with_openkbp(shared_data / "observers", tmp_path)
     assert sorted(set(table["case"])) == ["0522c0226__pt_212", "0522c0773__pt_233"]

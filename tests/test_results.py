@@ -139,6 +139,23 @@ def test_the_readme_compares_the_drawings_of_one_scan_over_the_organs_they_share
     assert f"they are {pddca}, {oncologist} and {radiographer}" in readme()
 
 
+def test_the_readme_holds_a_person_and_the_network_against_the_same_drawings():
+    person = read_metrics(RESULTS / "observers" / "openkbp.csv")
+    person["case"] = person["case"].str.split("__").str[1]
+    network = read_metrics(RESULTS / "openkbp" / "metrics.csv")
+    both = sorted(set(person["case"]) & set(network["case"]))
+    assert both == ["pt_206", "pt_212", "pt_233"]
+    text = " ".join(readme().split())
+    counts = person.groupby("organ", sort=False)["dsc"].count()
+    stem, jaw, left, right = counts[counts > 0]
+    assert f"({jaw} mandibles, {stem} brain stems, {left} of each parotid)" in text
+    assert left == right
+    for table, text_before in ((person, "the oncologist has"), (network, "drawing,")):
+        means = table[table["case"].isin(both)].groupby("organ", sort=False)["dsc"].mean().dropna()
+        stem, left, right = (f"{100 * mean:.1f}" for mean in means)
+        assert f"{text_before} {stem}, {left} and {right}" in text
+
+
 def test_the_readme_and_the_notebook_say_what_the_ablation_gave():
     table = stored_ablation()
     assert set(table.index) == set(VARIANTS) and set(table["cases"].dropna()) == {32}
@@ -164,7 +181,7 @@ def test_in_no_patient_do_left_and_right_change_places():
 
 
 def test_no_patient_of_results_is_there_twice():
-    for path in RESULTS.glob("**/metrics.csv"):
+    for path in [*RESULTS.glob("**/metrics.csv"), RESULTS / "observers" / "openkbp.csv"]:
         table = read_metrics(path)
         assert not table.duplicated(["case", "organ"]).any(), path
 

@@ -1,6 +1,9 @@
 """Overlapping windows: they cover everything, and do not show."""
 
+import contextlib
 import itertools
+import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -99,12 +102,33 @@ def test_small_windows_go_together_and_those_without_tissue_not_at_all() -> None
     assert (p[0, 150 + length :] == 1).all()
 
 
-def test_how_often_memory_is_given_back_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_batches_of_windows_share_memory_and_nothing_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     hu = np.random.default_rng(2).uniform(-300, 300, (40, 70, 70)).astype(np.float32)
-    model = Counted()
-    together = window_probabilities(network(model), hu, 0.5)
-    monkeypatch.setattr("organnet.windows.VOXELS_KEPT", 1)  # less than one window: one by one
-    apart = window_probabilities(network(model), hu, 0.5)
-    assert max(model.shown) > 1
-    assert model.shown[-1] == 1
-    assert torch.allclose(together, apart, atol=1e-5)
+    axes = [
+        window_starts(*axis, 0.5) for axis in zip(hu.shape, (16, 32, 32), (2, 4, 4), strict=True)
+    ]
+    windows = math.prod(len(starts) for _, starts in axes)
+    voxels = math.prod(length for length, _ in axes)
+    shares: list[int] = []
+
+    @contextlib.contextmanager
+    def counted() -> Iterator[None]:
+        shares.append(len(getattr(model, "shown", [])))
+        yield
+
+    monkeypatch.setattr("organnet.windows.kept_memory", counted)
+    found = []
+    for at_once, kept in ((windows, windows), (2, 5), (1, 0)):
+        model = Counted()
+        shares.clear()
+        monkeypatch.setattr("organnet.windows.VOXELS_AT_ONCE", at_once * voxels)
+        monkeypatch.setattr("organnet.windows.VOXELS_KEPT", kept * voxels)
+        found.append(window_probabilities(network(model), hu, 0.5))
+        assert sum(model.shown) == windows
+        assert set(model.shown[:-1]) <= {at_once}
+        turns = {windows: 1, 2: 2, 1: 1}[at_once]  # five windows hold two batches of two
+        assert shares == list(range(0, len(model.shown), turns))
+    assert windows > 8
+    assert all(torch.allclose(found[0], other, atol=1e-5) for other in found[1:])

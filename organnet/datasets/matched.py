@@ -103,7 +103,7 @@ def folders_of_pairs(openkbp_root: Path, observers_root: Path) -> dict[Pair, tup
     one is missing.
     """
     patients = _found(openkbp_root, "provided-data", "*-pats/pt_*")
-    scans = _found(observers_root, "nrrds", f"*/{observers.ONCOLOGIST}/*")
+    scans = _found(observers_root, "nrrds", f"**/{observers.ONCOLOGIST}/*")
     return {
         pair: (patients[pair.patient], scans[pair.scan])
         for pair in PAIRS
@@ -115,7 +115,7 @@ def nothing_shared(openkbp_root: Path, observers_root: Path) -> OrganNetError:
     """What to say where no pair is there."""
     return OrganNetError(
         f"{openkbp_root} and {observers_root} share none of the {len(PAIRS)} scans: "
-        "get both data sets (see data/README.md)"
+        "get both data sets whole (see data/README.md)"
     )
 
 
