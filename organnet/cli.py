@@ -184,7 +184,7 @@ def agreement(
         ),
     ] = None,
 ) -> None:
-    """Score two people who drew the same scans against each other."""
+    """Score two people who drew the same scans, or one of them and OpenKBP, against each other."""
     from organnet.agreement import agreement_with_openkbp, observer_agreement
     from organnet.datasets.matched import PAIRS
     from organnet.evaluation import summarise, table_text, write_metrics
