@@ -120,8 +120,7 @@ def read_ct(path: Path) -> Volume:
     refuse_what_is_no_ct(array, path)
     hu = array if array.dtype == np.int16 else np.empty(array.shape, np.int16)
     for z, plane in enumerate(array):  # a whole volume of another type would be one too many
-        rounded = np.rint(plane) if plane.dtype.kind == "f" else plane
-        np.maximum(rounded, AIR_HU, out=hu[z], casting="unsafe")
+        hu[z] = np.maximum(np.rint(plane) if plane.dtype.kind == "f" else plane, AIR_HU)
     return volume.with_array(hu)
 
 

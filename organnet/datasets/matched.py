@@ -99,8 +99,8 @@ def write_matched(
 def folders_of_pairs(openkbp_root: Path, observers_root: Path) -> dict[Pair, tuple[Path, Path]]:
     """The pairs whose patient and whose scan, drawn by the oncologist, are there, and both folders.
 
-    The roots are as cloned, or their folders provided-data and nrrds. Raises OrganNetError where
-    one is missing.
+    The roots are as cloned, or their folders provided-data and nrrds, or one split of the latter.
+    Raises OrganNetError where one is missing.
     """
     patients = _found(openkbp_root, "provided-data", "*-pats/pt_*")
     scans = _found(observers_root, "nrrds", f"**/{observers.ONCOLOGIST}/*")
