@@ -6,12 +6,15 @@ Heavy modules are imported inside the commands, so that help appears at once.
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from organnet.errors import OrganNetError, RunError
 from organnet.settings import PROFILES, VARIANTS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 
@@ -142,14 +145,13 @@ def score(
 ) -> None:
     """Score weights on a data set: segment its test cases and compare with what was drawn."""
     from organnet.datasets import SPLITS
-    from organnet.evaluation import summarise, table_text
     from organnet.experiment import open_data
-    from organnet.scoring import score_weights
+    from organnet.scoring import METRICS_NAME, score_weights
     from organnet.settings import choose
 
     choose("split", split, SPLITS)
     table = score_weights(weights, open_data(dataset, "demo", data), split, out, deep)
-    print(table_text(summarise(table)))
+    _show(table, out / METRICS_NAME)
 
 
 @app.command()
@@ -160,14 +162,14 @@ def evaluate(
 ) -> None:
     """Score predictions against references: DSC, HD95 and surface DSC per case and organ."""
     from organnet.evaluation import evaluate as score
-    from organnet.evaluation import match_cases, summarise, table_text, write_metrics
+    from organnet.evaluation import match_cases, write_metrics
 
     table = score(prediction, reference)
     write_metrics(table, out)
     unmatched = match_cases(prediction, reference).unmatched
     if unmatched:
         print(f"on one side only, not scored: {', '.join(unmatched)}", file=sys.stderr)
-    print(table_text(summarise(table)))
+    _show(table, out)
 
 
 @app.command()
@@ -187,11 +189,11 @@ def agreement(
     """Score two people who drew the same scans, or one of them and OpenKBP, against each other."""
     from organnet.agreement import agreement_with_openkbp, observer_agreement
     from organnet.datasets.matched import PAIRS
-    from organnet.evaluation import summarise, table_text, write_metrics
+    from organnet.evaluation import write_metrics
 
     table = agreement_with_openkbp(data, openkbp) if openkbp else observer_agreement(data)
     write_metrics(table, out)
-    print(table_text(summarise(table)))
+    _show(table, out)
     if openkbp:
         _name_missing([pair.name for pair in PAIRS if pair.name not in set(table["case"])])
 
@@ -226,6 +228,13 @@ def match(
 def _name_missing(names: list[str]) -> None:
     if names:
         print(f"patient or scan not there, left out: {', '.join(names)}", file=sys.stderr)
+
+
+def _show(scores: "pd.DataFrame", path: Path) -> None:
+    from organnet.evaluation import summarise, table_text
+
+    print(table_text(summarise(scores)))
+    print(f"case by case: {path}")
 
 
 @app.command()

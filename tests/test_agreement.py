@@ -69,6 +69,7 @@ def test_the_command_writes_and_prints_it(sources: tuple[Path, Path], tmp_path: 
     assert "not there, left out: 0522c0248__pt_293, " in result.stderr
     assert PAIR.name not in result.stderr
     assert "75.0" in result.stdout and "not drawn in 1" in result.stdout
+    assert result.stdout.splitlines()[-1] == f"case by case: {out}"
     assert read_metrics(out)["dsc"].count() == 1
     result = subprocess.run(
         [*command, "--openkbp", str(tmp_path / "nowhere"), "--out", str(tmp_path / "no.csv")],

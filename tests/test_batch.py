@@ -193,6 +193,10 @@ def test_an_only_input_that_fails_is_one_line_and_leaves_nothing(
     BREAKING["text"](write_tiny(tmp_path / "scans" / "one.nrrd"))
     with pytest.raises(OrganNetError, match=r"one\.nrrd"):
         run(tmp_path / "scans", tmp_path / "out", worker)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OrganNetError, match=r"one\.nrrd"):
+        run(tmp_path / "scans", tmp_path / "out", worker)
     assert not list((tmp_path / "out").iterdir())
 
 

@@ -93,6 +93,7 @@ def test_inference_then_evaluate(smoke_run: Run, case: Path, tmp_path: Path) -> 
     assert result.returncode == 0, result.stderr
     assert len(pd.read_csv(table)) == 9
     assert "HD95" in result.stdout
+    assert result.stdout.splitlines()[-1] == f"case by case: {table}"
 
 
 def test_inference_on_the_real_case_lies_on_its_grid(

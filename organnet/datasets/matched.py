@@ -114,8 +114,8 @@ def folders_of_pairs(openkbp_root: Path, observers_root: Path) -> dict[Pair, tup
 def nothing_shared(openkbp_root: Path, observers_root: Path) -> OrganNetError:
     """What to say where no pair is there."""
     return OrganNetError(
-        f"{openkbp_root} and {observers_root} share none of the {len(PAIRS)} scans: "
-        "get both data sets whole (see data/README.md)"
+        f"OpenKBP in {openkbp_root} and the scans drawn again in {observers_root} share none "
+        f"of the {len(PAIRS)} scans: get both data sets whole (see data/README.md)"
     )
 
 
