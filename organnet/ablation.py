@@ -9,10 +9,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from organnet import figures
 from organnet.errors import OrganNetError
-from organnet.evaluation import METRICS, read_metrics
+from organnet.evaluation import METRICS, definition_lines, read_metrics
 from organnet.experiment import evaluate_run, open_run
-from organnet.figures.ablation import VARIANT_NAMES, p_text
+from organnet.figures.ablation import p_text, variant_title
 from organnet.files import atomic_path, read_json
+from organnet.metrics import DEFINITIONS
 from organnet.model import OrganNet, parameter_count
 from organnet.organs import ORGAN_NAMES
 from organnet.scoring import METRICS_NAME
@@ -21,6 +22,10 @@ from organnet.statistics import bootstrap_interval, case_means, compare, holm
 
 SETTINGS_NAME = "settings.json"
 OURS = "organnet"
+ABOUT = (
+    "Means over cases of each one's mean of organs; the difference is to the paper's network, p of "
+    "Wilcoxon's paired test over cases, Holm-corrected."
+)
 
 
 def run_variants(dataset: str, profile: str, data: Path | None, root: Path, seeds: int) -> str:
@@ -28,8 +33,15 @@ def run_variants(dataset: str, profile: str, data: Path | None, root: Path, seed
 
     All have the same data, budget and patches. What is finished is not done again, so a stopped
     job goes on where it was. Leaves the table as ROOT/ablation.csv and ROOT/ablation.png, and
-    returns it as text. Raises what `experiment.open_run` and `evaluate_run` raise.
+    returns it as text. Raises what `experiment.open_run` and `evaluate_run` raise, and
+    OrganNetError for a variant that could not be compared with the others.
     """
+    for variant, changes in VARIANTS.items():
+        if not changes.keys() <= {"model", "loss"}:
+            raise OrganNetError(
+                f"variant {variant} changes more than network and loss: train it alone, with "
+                "--variant, since a table compares what was trained on the same patches and budget"
+            )
     for seed in range(seeds):
         for variant in VARIANTS:
             print(f"{variant}, seed {seed}:", flush=True)
@@ -66,42 +78,43 @@ def ablation_table(root: Path) -> pd.DataFrame:
         name: compare(scores, by_case[OURS]) for name, scores in by_case.items() if name != OURS
     }
     p_holm = dict(zip(compared, holm([c.p for c in compared.values()]), strict=True))
-    rows = {}
-    for name, (settings, tables) in runs.items():
-        scores = averaged[name]
-        low, high = bootstrap_interval(by_case[name].to_numpy())
-        rows[name] = {
-            "seeds": len(tables),
-            **model_cost(settings),
-            "dsc": by_case[name].mean(),
-            "low": low,
-            "high": high,
-            "hd95_mm": case_means(scores, "hd95_mm").mean(),
+    rows = {
+        name: {"seeds": len(tables), **model_cost(settings), **_means(averaged[name])}
+        for name, (settings, tables) in runs.items()
+    }
+    for name, c in compared.items():
+        rows[name] |= {
+            "cases": c.cases,
+            "difference": c.difference,
+            "difference_low": c.low,
+            "difference_high": c.high,
+            "p": c.p,
+            "p_holm": p_holm[name],
         }
-        for metric in ("dsc", "hd95_mm"):
-            of_organ = scores.groupby("organ")[metric].mean()
-            rows[name] |= {f"{metric}_{organ}": of_organ.get(organ) for organ in ORGAN_NAMES}
-        if name in compared:
-            c = compared[name]
-            rows[name] |= {
-                "cases": c.cases,
-                "difference": c.difference,
-                "difference_low": c.low,
-                "difference_high": c.high,
-                "p": c.p,
-                "p_holm": p_holm[name],
-            }
     return pd.DataFrame(rows).T.astype(float)
 
 
+def _means(scores: pd.DataFrame) -> dict[str, float | None]:
+    """Columns dsc to hd95_mm_ORGAN of one variant."""
+    by_case = case_means(scores, "dsc")
+    low, high = bootstrap_interval(by_case.to_numpy())
+    hd95_mm = case_means(scores, "hd95_mm").mean()
+    means = {"dsc": by_case.mean(), "low": low, "high": high, "hd95_mm": hd95_mm}
+    for metric in ("dsc", "hd95_mm"):
+        of_organ = scores.groupby("organ")[metric].mean()
+        means |= {f"{metric}_{organ}": of_organ.get(organ) for organ in ORGAN_NAMES}
+    return means
+
+
 def as_text(table: pd.DataFrame) -> str:
-    """The table as a terminal shows it: DSC in %, HD95 in mm, p corrected by Holm's method."""
+    """The table as a terminal shows it: DSC in %, HD95 in mm, and the definitions below."""
     lines = [f"{'variant':<12}{'DSC %':>7}{'HD95 mm':>9}{'difference, 95 % interval':>27}{'p':>8}"]
     for name, row in table.iterrows():
         line = f"{name:<12}{100 * row['dsc']:>7.1f}{row['hd95_mm']:>9.1f}"
         interval, p = _compared(row)
         lines.append(f"{line}{interval:>27}{p:>8}".rstrip())
-    return "\n".join(lines)
+    definitions = [ABOUT, *(DEFINITIONS[name] for name in ("dsc", "hd95_mm", "missing"))]
+    return "\n".join([*lines, "", *definition_lines(definitions)])
 
 
 def as_markdown(table: pd.DataFrame) -> str:
@@ -114,7 +127,7 @@ def as_markdown(table: pd.DataFrame) -> str:
         mean = f"{100 * row['dsc']:.1f} / {row['hd95_mm']:.1f}"
         compared = [words or "-" for words in _compared(row)]
         cost = [f"{row['parameters']:.2f}", f"{row['gflop']:.1f}"]
-        lines.append([VARIANT_NAMES[str(name)], *cost, *both, mean, *compared])
+        lines.append([variant_title(str(name)), *cost, *both, mean, *compared])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

@@ -28,7 +28,11 @@ app = typer.Typer(
 DatasetName = Annotated[str, typer.Option("--dataset", help="phantom, pddca, openkbp or joint")]
 DataFolder = Annotated[
     Path | None,
-    typer.Option("--data", help="where the cases lie, or joint's list; data/DATASET without it"),
+    typer.Option(
+        "--data",
+        help="where the cases lie, or joint's list; data/DATASET without it, for the "
+        "phantom data/phantom-SIZE",
+    ),
 ]
 Profile = Annotated[str, typer.Option("--profile", help=", ".join(PROFILES))]
 OutFolder = Annotated[

@@ -1,7 +1,8 @@
 """Tables of scores: one row per case and organ, their summary, and the text a reader sees."""
 
+import itertools
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -172,9 +173,13 @@ def table_text(summary: Mapping[str, Any], paper: bool = False) -> str:
         line += f"{mean_dsc(PAPER):>13.1f}"
     cases = f"{summary['cases']} {'case' if summary['cases'] == 1 else 'cases'}"
     lines += ["-" * len(header), line.rstrip(), "", f"Mean ± standard deviation over {cases}."]
-    for definition in summary["definitions"].values():
-        lines += textwrap.wrap(definition, 88, subsequent_indent="  ")
-    return "\n".join(lines)
+    return "\n".join([*lines, *definition_lines(summary["definitions"].values())])
+
+
+def definition_lines(definitions: Iterable[str]) -> list[str]:
+    """Definitions below a table, in lines that a terminal holds."""
+    wrapped = (textwrap.wrap(text, 88, subsequent_indent="  ") for text in definitions)
+    return list(itertools.chain.from_iterable(wrapped))
 
 
 def _summarise_organ(rows: pd.DataFrame) -> dict[str, Any]:

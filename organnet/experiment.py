@@ -19,6 +19,7 @@ from tqdm import tqdm
 from organnet import __version__
 from organnet.checkpoints import CHECKPOINT_NAME
 from organnet.datasets import DATASETS, Dataset, open_dataset
+from organnet.datasets.case import shortened
 from organnet.errors import OrganNetError
 from organnet.evaluation import read_metrics
 from organnet.files import atomic_path, make_folder, read_json, sha256, write_json
@@ -27,13 +28,14 @@ from organnet.layout import WEIGHTS_NAME, find_weights
 from organnet.phantom import SIZES, write_phantom
 from organnet.prepared import PreparedCase, prepare_all
 from organnet.scoring import METRICS_NAME, SUMMARY_NAME, prediction_path, score_cases
-from organnet.settings import Settings, choose, make_settings
+from organnet.settings import PROFILES, Settings, choose, differences, make_settings
 from organnet.training import LOG_NAME, START_NAME, train
 from organnet.volume import read_volume
 from organnet.weights import (
     fast_precision,
     load_network,
     pick_device,
+    trained_settings,
 )
 
 PHANTOM_CASES = {"smoke": 6, "demo": 36, "paper": 48}
@@ -100,6 +102,8 @@ def open_run(
         training = dataclasses.replace(settings.training, precision=fast_precision(pick_device()))
         settings = dataclasses.replace(settings, training=training)
     folder = Path(out) if out else project_root() / "runs" / default_name(settings)
+    if start is not None:
+        _refuse_unfit(start, settings)
     settings = _started(settings, folder / START_NAME, start)
     make_folder(folder)
     try:
@@ -120,6 +124,18 @@ def open_run(
                 shutil.copyfile(find_weights(start), temporary)
         write_json(path, content)
     return Run(folder, settings, cases)
+
+
+def _refuse_unfit(start: Path, settings: Settings) -> None:
+    """Raise OrganNetError where a training cannot start from weights of another network."""
+    own = trained_settings(start).model
+    if own != settings.model:
+        other = differences({"model": vars(own)}, {"model": vars(settings.model)})
+        fit = [p for p in PROFILES if make_settings(settings.dataset, p).model == own]
+        raise OrganNetError(
+            f"{start} is another network than {settings.profile}'s ({shortened(other)}): choose a "
+            f"--profile that it fits, {' or '.join(fit) or 'of which there is none'}"
+        )
 
 
 def _started(settings: Settings, kept: Path, start: Path | None) -> Settings:
@@ -238,7 +254,10 @@ def _some_cases(run: Run, split: str) -> tuple[str, ...]:
 def _refuse_another_run(path: Path, content: dict) -> None:
     stored = read_json(path)
     if stored.get("settings") != content["settings"]:
-        raise OrganNetError(f"{path} is of a run with other settings: choose another --out")
+        other = differences(stored.get("settings", {}), content["settings"])
+        raise OrganNetError(
+            f"{path} is of a run with other settings ({shortened(other)}): choose another --out"
+        )
     if stored.get("data", {}).get("sha256") != content["data"]["sha256"]:
         raise OrganNetError(
             f"{path} is of a run on other data than {content['data']['root']}: choose another --out"

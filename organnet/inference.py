@@ -47,7 +47,7 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
     The head is found, resized to the network's spacing and covered with overlapping windows; an
     organ's stray pieces are dropped. With `deep`: more overlap, each window also mirrored
     left-right (organs swapped back), and an entropy map. Several networks' probabilities are
-    averaged.
+    averaged. The CT is in HU, air -1000, which is not checked here: `read_ct` does so.
 
     Raises OrganNetError where the networks were trained on different grids or HU windows.
     """

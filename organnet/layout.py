@@ -32,11 +32,12 @@ def image_stem(name: str) -> str:
     return name[: -len(suffixes[-1])] if suffixes else name
 
 
-def find_weights(named: Path) -> Path:
+def find_weights(named: Path | str) -> Path:
     """The weights file of a run's folder, of that path, or shipped under that name.
 
     Raises OrganNetError where there is none, and lists the shipped names.
     """
+    named = Path(named)
     shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
     path = named / WEIGHTS_NAME if named.is_dir() else named
     if path.is_file():

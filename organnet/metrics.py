@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 
 from organnet.boxes import organ_boxes
 from organnet.errors import OrganNetError
-from organnet.organs import ORGANS, UNKNOWN
+from organnet.organs import ORGAN_NAMES, ORGANS, UNKNOWN
 
 TOLERANCE_MM = 2.0
 """Distance within which a surface voxel counts as right in the surface Dice."""
@@ -73,8 +73,13 @@ def score_case(
         spacing_mm: distance of neighbouring voxel centres along z, y, x.
         drawn: the organs that the reference has; the others get NaN and "not drawn".
 
-    Raises OrganNetError where the two arrays differ in shape.
+    Raises OrganNetError where the two arrays differ in shape, or `drawn` names what is no organ.
     """
+    unknown = sorted(set(drawn) - set(ORGAN_NAMES))
+    if unknown:
+        raise OrganNetError(
+            f"{', '.join(unknown)} is none of the organs: choose of {', '.join(ORGAN_NAMES)}"
+        )
     if reference.shape != prediction.shape:
         raise OrganNetError(
             f"prediction of shape {prediction.shape} and reference of shape {reference.shape} "

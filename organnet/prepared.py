@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int16, Int64, UInt8
 from organnet.datasets import Case
 from organnet.grids import grid_size, resize, resize_labels
 from organnet.head import head_box
-from organnet.organs import BACKGROUND, CLASSES, ORGANS, UNKNOWN
+from organnet.organs import BACKGROUND, CLASSES, ORGAN_NAMES, ORGANS, UNKNOWN
 from organnet.tensors import load_tensors, save_tensors
 from organnet.volume import to_lps
 
@@ -77,7 +77,8 @@ def prepare_all(
 ) -> list[PreparedCase]:
     """Prepare each case once: the next call reads it from `folder`.
 
-    The folder belongs to one data set and one spacing; a case made at another spacing is made anew.
+    The folder belongs to one data set; a case made at another spacing, or of other organs, is made
+    anew.
     """
     cases = []
     for name in names:
@@ -93,6 +94,7 @@ def prepare_all(
 def _write(case: PreparedCase, wanted_mm: tuple[float, float, float], path: Path) -> None:
     arrays = {"ct": case.ct, "labels": case.labels, "drawn": case.drawn}
     about = {"name": case.name, "spacing_mm": case.spacing_mm, "wanted_mm": wanted_mm}
+    about["organs"] = ORGAN_NAMES
     tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
     save_tensors(path, tensors, {"case": json.dumps(about)})
 
@@ -100,7 +102,7 @@ def _write(case: PreparedCase, wanted_mm: tuple[float, float, float], path: Path
 def _read(path: Path, wanted_mm: tuple[float, float, float]) -> PreparedCase | None:
     tensors, metadata = load_tensors(path)
     about = json.loads(metadata["case"])
-    if tuple(about["wanted_mm"]) != wanted_mm:
+    if tuple(about["wanted_mm"]) != wanted_mm or about.get("organs") != list(ORGAN_NAMES):
         return None
     arrays = {key: tensor.numpy() for key, tensor in tensors.items()}
     return PreparedCase(name=about["name"], spacing_mm=tuple(about["spacing_mm"]), **arrays)

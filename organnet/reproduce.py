@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
@@ -21,7 +22,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 def reproduce(
     dataset: str, data: Path | None, profile: str, out: Path | None, seed: int = 0
 ) -> Run:
-    """Run 01 to 04 through papermill; a notebook that ran to its end before is not run again.
+    """Run 01 to 04 through papermill; one that ran to its end before, as it is, is not run again.
 
     Raises OrganNetError for faulty input before any notebook starts, and RunError with the notebook
     and cell where one fails or is stopped; the same command then goes on from there.
@@ -40,7 +41,7 @@ def reproduce(
         refuse_unknown_parameters(source, parameters)
     for number, source in enumerate(sources, start=1):
         target = run.folder / "notebooks" / source.name
-        if target.exists():
+        if is_done(source, target):
             print(f"[{number}/4] {source.stem} is done: {target}", flush=True)
             continue
         print(f"[{number}/4] {source.stem}", flush=True)
@@ -63,6 +64,21 @@ def notebook_folder() -> Path:
     raise OrganNetError(
         "no notebooks/01_exploration.ipynb here: run this from a clone of the project"
     )
+
+
+def is_done(source: Path, target: Path) -> bool:
+    """Whether `target` is a notebook that ran to its end, with the cells that it has today."""
+    return target.exists() and _cells(target) == _cells(source)
+
+
+def _cells(notebook: Path) -> list[str] | None:
+    """Its cells but for the one that papermill puts in; None where it is no whole notebook."""
+    try:
+        cells = nbformat.read(notebook, as_version=4).cells
+    except (OSError, ValueError):
+        return None
+    injected = "injected-parameters"
+    return [cell.source for cell in cells if injected not in cell.metadata.get("tags", [])]
 
 
 def refuse_unknown_parameters(notebook: Path, parameters: dict[str, Any]) -> None:

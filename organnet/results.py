@@ -44,7 +44,11 @@ class Stored:
 STORED = (
     Stored("two observers", "35 scans drawn twice", OBSERVERS),
     Stored("an oncologist", "OpenKBP's drawing of 11 patients", "observers/openkbp.csv"),
-    Stored("ours, `--weights openkbp`", "OpenKBP, 32 validation patients", "openkbp/metrics.csv"),
+    Stored(
+        "ours, `--weights openkbp`",
+        "OpenKBP, 32 of its 40 validation patients",
+        "openkbp/metrics.csv",
+    ),
     Stored("ours, four folds", "12 of OpenKBP's CTs drawn again", "matched/fold?/metrics.csv"),
     Stored("ours, `--weights openkbp`", "0522c0014, PDDCA's drawing", "0522c0014/pddca.csv"),
     Stored("ours, `--weights openkbp`", "0522c0014, oncologist's", "0522c0014/oncologist.csv"),

@@ -112,7 +112,7 @@ class Settings:
         try:
             return Settings(
                 **{key: content[key] for key in ("dataset", "profile", "variant")},
-                **{key: type(make())(**_tuples(content[key])) for key, make in parts.items()},
+                **{key: _part(type(make()), content[key]) for key, make in parts.items()},
             )
         except (KeyError, TypeError) as error:
             raise OrganNetError(
@@ -131,7 +131,11 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "focal-only": {"loss": {"dice_weight": 0.0}},
     "dice-only": {"loss": {"focal_weight": 0.0}},
 }
-"""What each ablation changes; `organnet` is the paper's network."""
+"""What each ablation changes; `organnet` is the paper's network.
+
+A new row is a new variant. `organnet training --all` trains every one, which may then change the
+model and the loss alone; its title in figures stands in `figures.ablation`.
+"""
 
 _DEMO: dict[str, dict[str, Any]] = {
     "model": {"width": 8},
@@ -253,6 +257,16 @@ def choose(what: str, value: str, valid: tuple[str, ...]) -> None:
         raise OrganNetError(f"unknown {what} '{value}': choose one of {', '.join(valid)}")
 
 
+def differences(kept: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    """What two settings' `to_dict` differ in, such as "training.epochs 8 for 15" where 15 is asked.
+
+    A setting that one of them lacks, since it is of another version, is "none" there.
+    """
+    mine, theirs = _flat(kept), _flat(asked)
+    pairs = {key: (mine.get(key, "none"), theirs.get(key, "none")) for key in mine | theirs}
+    return [f"{key} {a} for {b}" for key, (a, b) in pairs.items() if a != b]
+
+
 def _changed(settings: Settings, changes: dict[str, dict[str, Any]]) -> Settings:
     parts = {
         part: dataclasses.replace(getattr(settings, part), **values)
@@ -265,6 +279,23 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _part(kind: type, values: dict[str, Any]) -> Any:
+    """A part of the settings; TypeError unless exactly its settings are there."""
+    missing = {f.name for f in dataclasses.fields(kind)} - values.keys()
+    if missing:  # a default of today is not what a run was made with
+        raise TypeError(f"missing {', '.join(sorted(missing))}")
+    return kind(**_tuples(values))
+
+
+def _flat(content: dict[str, Any]) -> dict[str, Any]:
+    """A part's settings beside those of the run, as part.setting."""
+    flat = {}
+    for key, value in content.items():
+        inner = value if isinstance(value, dict) else {}
+        flat |= {f"{key}.{name}": value for name, value in inner.items()} or {key: value}
+    return flat
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

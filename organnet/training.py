@@ -140,8 +140,11 @@ def validation_scores(network: Network, cases: list[PreparedCase]) -> dict[str, 
 
 def write_log(path: Path, rows: list[dict]) -> None:
     """log.csv: one row per finished epoch; scores are empty where none were taken."""
+    columns = dict.fromkeys(
+        [*LOG_COLUMNS, *rows[0]]
+    )  # with terms of a loss that is not the paper's
     with atomic_path(path) as temporary:
-        pd.DataFrame(rows, columns=LOG_COLUMNS).to_csv(temporary, index=False)
+        pd.DataFrame(rows, columns=list(columns)).to_csv(temporary, index=False)
 
 
 @contextlib.contextmanager

@@ -14,8 +14,13 @@ from torch.overrides import TorchFunctionMode
 from organnet.errors import OrganNetError
 from organnet.layout import find_weights
 from organnet.model import OrganNet
+from organnet.organs import ORGAN_NAMES
+from organnet.paper import PAPER_ORGANS
 from organnet.settings import Settings
 from organnet.tensors import load_tensors, save_tensors
+
+EARLIER_ORGANS = json.dumps(PAPER_ORGANS)
+"""What weights draw that were written before their organs were written with them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +33,11 @@ class Network:
 
 def save_weights(path: Path, model: OrganNet, settings: Settings) -> None:
     """Write the weights and the settings, whole or not at all."""
-    save_tensors(path, model.state_dict(), {"settings": json.dumps(settings.to_dict())})
+    about = {"settings": json.dumps(settings.to_dict()), "organs": json.dumps(ORGAN_NAMES)}
+    save_tensors(path, model.state_dict(), about)
 
 
-def export_weights(named: Path, out: Path) -> None:
+def export_weights(named: Path | str, out: Path) -> None:
     """Write weights, named as in `find_weights`, to `out` in half the space, to be shared.
 
     The convolutions' weights, which are nearly all, are kept in half precision; norms and biases
@@ -44,22 +50,21 @@ def export_weights(named: Path, out: Path) -> None:
     save_tensors(out, smaller, about)
 
 
-def load_network(named: Path, device: torch.device | None = None) -> Network:
+def load_network(named: Path | str, device: torch.device | None = None) -> Network:
     """Read weights, named as in `find_weights`, in evaluation mode.
 
     A network trained in bfloat16 runs in float32 where the processor has no bfloat16.
-    Raises OrganNetError where the file is absent, is no safetensors file, carries no settings, or
-    does not fit the network that its settings describe.
+    Raises OrganNetError where the file is absent, is no safetensors file, carries no settings,
+    draws other organs, or does not fit the network that its settings describe.
     """
     path = find_weights(named)
     device = device or pick_device()
     state, about = load_tensors(path)
-    try:
-        settings = Settings.from_dict(json.loads(about["settings"]))
-    except (KeyError, ValueError) as error:
+    settings = _settings_in(about, path)
+    if json.loads(about.get("organs", EARLIER_ORGANS)) != list(ORGAN_NAMES):
         raise OrganNetError(
-            f"{path} carries no settings: use a weights file that organnet has written"
-        ) from error
+            f"{path} draws other organs than this organnet: use the version that wrote it"
+        )
     with _NothingDrawn():
         model = OrganNet(settings.model)
     load_state(model, state, path)
@@ -68,6 +73,21 @@ def load_network(named: Path, device: torch.device | None = None) -> Network:
         training = dataclasses.replace(training, precision=fast_precision(device))
     settings = dataclasses.replace(settings, training=training)
     return Network(on_device(folded(model.eval()), device), settings)
+
+
+def trained_settings(named: Path | str) -> Settings:
+    """What weights, named as in `find_weights`, were trained with. Raises as `load_network`."""
+    path = find_weights(named)
+    return _settings_in(load_tensors(path)[1], path)
+
+
+def _settings_in(about: dict[str, str], path: Path) -> Settings:
+    try:
+        return Settings.from_dict(json.loads(about["settings"]))
+    except (KeyError, ValueError) as error:
+        raise OrganNetError(
+            f"{path} carries no settings: use a weights file that organnet has written"
+        ) from error
 
 
 class _NothingDrawn(TorchFunctionMode):

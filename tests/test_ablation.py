@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 import torch
 
-from organnet.ablation import ablation_table, as_markdown, as_text, model_cost
+from organnet import figures
+from organnet.ablation import ablation_table, as_markdown, as_text, model_cost, run_variants
 from organnet.errors import OrganNetError
 from organnet.evaluation import metrics_table, write_metrics
 from organnet.metrics import OrganScore
 from organnet.model import OrganNet
-from organnet.settings import make_settings
+from organnet.settings import VARIANTS, make_settings
 
 CASES = [f"case{n}" for n in range(6)]
 
@@ -79,9 +80,31 @@ def test_a_seed_that_one_variant_lacks_is_left_out(tmp_path: Path) -> None:
 def test_the_table_as_text_has_every_variant(tmp_path: Path) -> None:
     scored(tmp_path, "organnet", [0.5, 0.6, 0.7, 0.8, 0.9, 0.4])
     scored(tmp_path, "unet", [0.4, 0.5, 0.6, 0.7, 0.8, 0.3])
-    ours, unet = as_text(ablation_table(tmp_path)).splitlines()[1:]
+    _, ours, unet, _, *below = as_text(ablation_table(tmp_path)).splitlines()
+    assert "the larger of both directed" in " ".join(below)
     assert ours.split() == ["organnet", "65.0", "3.5"]
     assert unet.split() == ["unet", "55.0", "4.5", "-10.0", "(-10.0", "to", "-10.0)", "0.031"]
+
+
+def test_a_new_variant_is_shown_by_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VARIANTS, "resse-4", {"model": {"se_reduction": 4}})
+    scored(tmp_path, "organnet", [0.5, 0.6, 0.7, 0.8, 0.9, 0.4])
+    scored(tmp_path, "resse-4", [0.4, 0.5, 0.6, 0.7, 0.8, 0.3])
+    table = ablation_table(tmp_path)
+    assert as_markdown(table).splitlines()[-1].startswith("| resse-4 | ")
+    shown = [text.get_text() for axes in figures.ablation(table).axes for text in axes.texts]
+    assert "resse-4" in shown and "OrganNet2.5D" in shown
+
+
+def test_a_variant_that_cannot_be_compared_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VARIANTS, "unflipped", {"patches": {"flip_share": 0.0}})
+    with pytest.raises(OrganNetError, match="variant unflipped changes more than network and loss"):
+        run_variants("phantom", "smoke", None, tmp_path / "all", 1)
+    assert not (tmp_path / "all").exists()
 
 
 def test_the_table_as_markdown_has_the_organs_that_are_scored(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from organnet.datasets import DATASETS, open_dataset, pddca
+from organnet.datasets import DATASETS, Dataset, open_dataset, pddca
 from organnet.datasets.anatomy import left_right_agrees
 from organnet.datasets.case import compose_labels, crop_mask
 from organnet.errors import OrganNetError
@@ -317,3 +317,13 @@ def test_the_real_case_with_its_ct(shared_data: Path) -> None:
 def test_real_cases_without_an_image_say_so(shared_data: Path) -> None:
     with pytest.raises(OrganNetError, match=r"0522c0001.img\.nrrd is missing"):
         open_dataset("pddca", shared_data / "pddca").load("0522c0001")
+
+
+def test_the_hash_of_the_data_is_of_cases_that_are_files_too(tmp_path: Path) -> None:
+    file = tmp_path / "A.nii.gz"
+    file.write_bytes(b"one")
+    data = Dataset("own", tmp_path, {"training": ("A",)}, {"A": file}, pddca.read_case)
+    before = data.sha256()
+    assert data.sha256() == before
+    file.write_bytes(b"two")
+    assert data.sha256() != before

@@ -226,3 +226,9 @@ def test_two_human_observers_against_a_distance_transform(shared_data, case):
         )
         assert score.dsc == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()))
         assert 0.5 < score.dsc < 1
+
+
+def test_a_misspelt_organ_is_refused_and_not_left_out() -> None:
+    labels = np.zeros((4, 4, 4), np.uint8)
+    with pytest.raises(OrganNetError, match="Brainstem is none of the organs: choose of"):
+        score_case(labels, labels, (1.0, 1.0, 1.0), {"Brainstem", "Mandible"})

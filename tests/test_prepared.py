@@ -73,7 +73,9 @@ def test_prepared_ct_and_labels_stay_together() -> None:
     assert prepared.drawn.tolist() == drawn_classes(["Parotid_L"]).tolist()
 
 
-def test_what_is_read_back_is_what_was_prepared(tmp_path: Path) -> None:
+def test_what_is_read_back_is_what_was_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     case = patient()
     expected = prepare(case, (4.0, 3.0, 3.0))
     loads = []
@@ -91,6 +93,11 @@ def test_what_is_read_back_is_what_was_prepared(tmp_path: Path) -> None:
     assert loads == ["patient"]
     [other] = prepare_all(["patient"], load, (5.0, 5.0, 5.0), tmp_path)
     assert other.ct.shape != expected.ct.shape
+    loads.clear()
+    monkeypatch.setattr("organnet.prepared.ORGAN_NAMES", ("BrainStem", "SpinalCord"))
+    for _ in range(2):
+        prepare_all(["patient"], load, (5.0, 5.0, 5.0), tmp_path)
+    assert loads == ["patient"]  # once, for the other organs
 
 
 def test_only_known_organs_are_drawn() -> None:

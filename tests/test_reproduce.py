@@ -15,7 +15,13 @@ from organnet.errors import OrganNetError, RunError
 from organnet.evaluation import METRIC_COLUMNS
 from organnet.files import read_json
 from organnet.organs import ORGAN_NAMES
-from organnet.reproduce import NOTEBOOKS, execute, notebook_folder, refuse_unknown_parameters
+from organnet.reproduce import (
+    NOTEBOOKS,
+    execute,
+    is_done,
+    notebook_folder,
+    refuse_unknown_parameters,
+)
 
 
 def command(data: Path, out: Path) -> list[str]:
@@ -96,6 +102,23 @@ def test_an_unknown_parameter_is_refused() -> None:
     notebook = notebook_folder() / "02_training.ipynb"
     with pytest.raises(OrganNetError, match="no parameter epochs: it has data, dataset"):
         refuse_unknown_parameters(notebook, {"seed": 1, "epochs": 3})
+
+
+def test_a_notebook_that_was_changed_is_not_done(tmp_path: Path) -> None:
+    cell = nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]})
+    notebook = nbformat.v4.new_notebook(cells=[cell, nbformat.v4.new_code_cell("print(a)")])
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata["kernelspec"] = kernel
+    source, target = tmp_path / "some.ipynb", tmp_path / "out" / "some.ipynb"
+    nbformat.write(notebook, source)
+    assert not is_done(source, target)
+    execute(source, target, {"a": 2})
+    assert is_done(source, target)
+    notebook.cells[1].source = "print(a, a)"
+    nbformat.write(notebook, source)
+    assert not is_done(source, target)
+    target.write_text("cut short")
+    assert not is_done(source, target)
 
 
 @pytest.mark.parametrize(

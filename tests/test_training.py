@@ -17,7 +17,7 @@ from organnet.errors import OrganNetError, RunError
 from organnet.layout import WEIGHTS_NAME
 from organnet.prepared import PreparedCase, drawn_classes
 from organnet.settings import Settings, make_settings
-from organnet.training import LOG_COLUMNS, set_rate, train
+from organnet.training import LOG_COLUMNS, set_rate, train, write_log
 from organnet.weights import load_network
 
 
@@ -181,6 +181,14 @@ def test_a_truncated_checkpoint_is_refused(undisturbed: Path, tmp_path: Path) ->
     (tmp_path / CHECKPOINT_NAME).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(OrganNetError, match="not a whole safetensors file"):
         train(tmp_path, settings(), CASES, [])
+
+
+def test_a_new_term_of_the_loss_is_logged(tmp_path: Path) -> None:
+    rows = [{"epoch": 1, "loss": 0.5, "boundary_loss": 0.25}]
+    write_log(tmp_path / "log.csv", rows)
+    log = pd.read_csv(tmp_path / "log.csv")
+    assert list(log.columns) == [*LOG_COLUMNS, "boundary_loss"]
+    assert log["boundary_loss"].item() == 0.25
 
 
 def test_no_cases_is_refused(tmp_path: Path) -> None:

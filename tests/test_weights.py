@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from organnet.experiment import Run, evaluate_run, open_run, train_run
 from organnet.files import sha256
 from organnet.layout import find_weights
 from organnet.model import OrganNet
+from organnet.organs import ORGAN_NAMES
 from organnet.scoring import METRICS_NAME, score_weights
 from organnet.settings import VARIANTS, make_settings
-from organnet.tensors import load_tensors
+from organnet.tensors import load_tensors, save_tensors
 from organnet.training import START_NAME
 from organnet.weights import autocast, export_weights, folded, load_network, save_weights
 
@@ -41,7 +43,7 @@ def test_found_by_run_by_file_and_by_name(
     assert find_weights(run) == file_in_run == find_weights(file_in_run)
     export_weights(run, file)
     monkeypatch.chdir(run)
-    assert find_weights(Path("some")) == file
+    assert find_weights(Path("some")) == find_weights("some") == file
     with pytest.raises(OrganNetError, match=r"no weights at other: .* organnet \(some\)"):
         find_weights(Path("other"))
 
@@ -114,6 +116,37 @@ def test_bfloat16_is_left_where_the_processor_lacks_it(
     assert load_network(file).settings.training.precision == fast
 
 
+@pytest.mark.parametrize("change", ["left out", "added"])
+def test_settings_of_another_version_are_no_settings(change: str, file: Path) -> None:
+    """What is left out would have today's default, which may not be what was trained with."""
+    tensors, about = load_tensors(file)
+    content = json.loads(about["settings"])
+    if change == "added":
+        content["model"]["depth"] = 3
+    else:
+        del content["model"]["width"]
+    save_tensors(file, tensors, {"settings": json.dumps(content)})
+    with pytest.raises(OrganNetError, match=r"not of this version of organnet .*(width|depth)"):
+        load_network(file)
+
+
+def test_weights_of_other_organs_are_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though they fit: their second channel would be called what it is not."""
+    others = ("BrainStem", "SpinalCord", *ORGAN_NAMES[2:])
+    monkeypatch.setattr(module, "ORGAN_NAMES", others)
+    for weights in (file, Path("openkbp")):
+        with pytest.raises(OrganNetError, match="draws other organs"):
+            load_network(weights)
+    save_weights(file, OrganNet(SETTINGS.model), SETTINGS)
+    assert load_network(file).settings == SETTINGS
+
+
+def test_a_training_from_weights_that_do_not_fit_says_what_would(tmp_path: Path) -> None:
+    with pytest.raises(OrganNetError, match=r"width 16 for 4.* tune or gpu or gpu-tune or paper$"):
+        open_run("phantom", "smoke", tmp_path, tmp_path / "run", start=Path("openkbp"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_goes_on_from_other_weights(smoke_run: Run, tmp_path: Path) -> None:
     root = smoke_run.dataset.root
     run = open_run("phantom", "smoke", root, tmp_path, seed=1, start=smoke_run.folder)
@@ -122,7 +155,7 @@ def test_a_run_goes_on_from_other_weights(smoke_run: Run, tmp_path: Path) -> Non
     assert open_run("phantom", "smoke", root, tmp_path, seed=1).settings == run.settings
     train_run(run)
     assert run.log["loss"][0] < smoke_run.log["loss"][0]
-    with pytest.raises(OrganNetError, match="other settings"):
+    with pytest.raises(OrganNetError, match=r"other settings \(training.start .* for "):
         open_run("phantom", "smoke", root, tmp_path, seed=1, start=tmp_path)
 
 

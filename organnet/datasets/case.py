@@ -38,11 +38,11 @@ class Dataset:
     """Cases on disk, listed by split and read one at a time.
 
     Attributes:
-        name: phantom, pddca, openkbp or joint.
+        name: one of DATASETS.
         root: folder the cases lie in.
         splits: case names by split: training, validation, test. A split may be empty.
-        folders: each case's folder.
-        read_case: reads one such folder.
+        folders: each case's folder, or its file.
+        read_case: reads one such folder; raises OrganNetError where a file is faulty.
         repeat: how many times as often as others a case is shown in training; 1 where not named.
     """
 
@@ -71,7 +71,8 @@ class Dataset:
             digest.update(f"{sha256(self.root)}\n".encode())
         for case in sorted(self.folders if names is None else names):
             folder = self.folders[case]
-            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            inside = [folder] if folder.is_file() else folder.rglob("*")
+            for path in sorted(p for p in inside if p.is_file()):
                 digest.update(f"{case}/{path.relative_to(folder)} {sha256(path)}\n".encode())
         return digest.hexdigest()
 

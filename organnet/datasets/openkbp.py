@@ -1,4 +1,4 @@
-"""OpenKBP: 198 radiotherapy patients on a coarse grid of 128 x 128 x 128, as CSV files.
+"""OpenKBP: radiotherapy patients on a coarse grid of 128 x 128 x 128, as CSV files.
 
 ROOT/{train-pats,validation-pats}/pt_N/{ct, voxel_dimensions, Brainstem, Mandible, LeftParotid,
 RightParotid, ...}.csv. Four of the nine organs are drawn, each missing in some patients; the spinal
@@ -9,7 +9,7 @@ Source: Babier et al., Medical Physics 2021, doi 10.1002/mp.14845; github.com/ab
 Patients of OpenKBP are patients of PDDCA too: pt_3, 29, 36, 47, 50, 150, 165, 185, 206, 212 and 233
 are known to be scans that others drew again. Do not score a network that was trained here on those.
 
-Known faults that stay as they are: the drawings of pt_221 lie beside its image (the brain stem on
+Known faults that stay as they are: the drawings of pt_221 are displaced (the brain stem on
 a vertebra, a parotid half outside the skin); pt_27 and others end within an organ; pt_38, 131 and
 143 have none of the four organs; many patients lack the mandible.
 """

@@ -82,7 +82,7 @@ def read_case(folder: Path) -> Case:
         raise OrganNetError(f"{folder} is no folder: give a case's folder, with {IMAGE} in it")
     image = folder / IMAGE
     if not image.exists():
-        raise OrganNetError(f"{image} is missing: put the case's CT there")
+        raise OrganNetError(f"{image} is missing: put the case's CT there, as NRRD")
     ct = read_ct(image)
     labels, drawn = read_masks(_structure_files(folder), image, ct)
     return Case(folder.name, ct, labels, drawn)
@@ -208,6 +208,6 @@ def _where_to_get(name: str) -> str:
     if name == "phantom":
         return "write some with `organnet phantom --out DIR --cases N --seed S`"
     return (
-        "get PDDCA 1.4.1 from imagenglab.com/newsite/pddca and unpack it "
+        "get PDDCA 1.4.1 from imagenglab.com/newsite/pddca, or put your own cases there, "
         f"so that {_LAYOUT} lie in it (see data/README.md)"
     )

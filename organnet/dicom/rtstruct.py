@@ -101,14 +101,8 @@ def read_rtstruct(
             "give the series that it was drawn on"
         )
     notes += check_drawn_on(path, [structures[at] for at in organs.values()], series)
-    masks = {}
-    for organ, at in organs.items():
-        mask, left_out = _mask(path, structures[at], series)
-        notes += left_out
-        if mask is None:
-            notes.append(f"{organ} has no closed contour that holds a pixel: not drawn")
-        else:
-            masks[organ] = mask
+    masks, left_out = _masks(path, {organ: structures[at] for organ, at in organs.items()}, series)
+    notes += left_out
     if not masks:
         titles = ", ".join(s.title for s in structures)
         raise OrganNetError(
@@ -219,6 +213,21 @@ def _observation(number: int, name: str) -> Dataset:
 
 
 # Reading
+
+
+def _masks(
+    path: Path, structures: Mapping[str, Structure], series: DicomCT
+) -> tuple[dict[str, Mask], list[str]]:
+    """The pixels of each organ that has some, and a note on each thing left out."""
+    masks, notes = {}, []
+    for organ, structure in structures.items():
+        mask, left_out = _mask(path, structure, series)
+        notes += left_out
+        if mask is None:
+            notes.append(f"{organ} has no closed contour that holds a pixel: not drawn")
+        else:
+            masks[organ] = mask
+    return masks, notes
 
 
 def _mask(path: Path, structure: Structure, series: DicomCT) -> tuple[Mask | None, list[str]]:

@@ -42,7 +42,7 @@ def ablation(table: pd.DataFrame) -> Figure:
     for place in (numbers, ps):
         place.set_axis_off()
     for y, (name, row) in enumerate(table.iterrows()):
-        numbers.text(0.0, y, VARIANT_NAMES[str(name)], va="center")
+        numbers.text(0.0, y, variant_title(str(name)), va="center")
         for column, (_, cell) in enumerate(COLUMNS):
             numbers.text(_x(column), y, cell(row), va="center", ha="right")
         if np.isnan(row["difference"]):
@@ -72,6 +72,11 @@ def _draw_difference(axes: Axes, y: int, row: pd.Series) -> None:
     axes.plot(ends, [y, y], color=GREY, linewidth=1.6, solid_capstyle="butt")
     face = "black" if row["p_holm"] < 0.05 else "white"
     axes.plot(100 * row["difference"], y, "o", color="black", markerfacecolor=face, markersize=5)
+
+
+def variant_title(variant: str) -> str:
+    """What a reader is shown: a title, or the variant's own name where it has none."""
+    return VARIANT_NAMES.get(variant, variant)
 
 
 def p_text(p: float) -> str:

@@ -63,11 +63,7 @@ def organ_scores(
             Line2D([], [], color="#555555", marker="x", linestyle="", markersize=4, label="missing")
         )
     if paper is not None:
-        places = [number for number, organ in enumerate(ORGANS) if organ.name in paper]
-        values = [paper[ORGANS[number].name] for number in places]
-        style = {"marker": "D", "color": "black", "linestyle": "", "markersize": 4}
-        upper.plot(np.add(places, 0.42), values, **style, markerfacecolor="white")
-        handles.append(Line2D([], [], **style, markerfacecolor="white", label="paper (mean)"))
+        handles.append(_draw_paper(upper, paper))
     upper.set(title="a   Dice similarity coefficient", ylabel="DSC (%)", ylim=(-3, 103))
     lower.set(title="b   95 % Hausdorff distance", ylabel="HD95 (mm)")
     _millimetre_axis(lower, counted["hd95_mm"])
@@ -85,6 +81,15 @@ def _percent(rows: pd.DataFrame) -> pd.Series:
 
 def _millimetres(rows: pd.DataFrame) -> pd.Series:
     return rows["hd95_mm"]
+
+
+def _draw_paper(axes: Axes, paper: Mapping[str, float]) -> Line2D:
+    """A diamond beside each box; returns what stands for it in a legend."""
+    style = {"marker": "D", "color": "black", "linestyle": "", "markersize": 4}
+    places = [number for number, organ in enumerate(ORGANS) if organ.name in paper]
+    values = [paper[ORGANS[number].name] for number in places]
+    axes.plot(np.add(places, 0.42), values, **style, markerfacecolor="white")
+    return Line2D([], [], **style, markerfacecolor="white", label="paper (mean)")
 
 
 def _draw_bands(

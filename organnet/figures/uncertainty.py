@@ -78,16 +78,20 @@ def entropy_and_error(
         axes.set_title(title)
     below = (FOOT_MM - 2) / total_mm
     organ_legend(figure, shown, True, True, loc="upper left", bbox_to_anchor=(0.0, below))
+    _error_legend(figure, (1.0, 1 / total_mm))
+    return figure
+
+
+def _error_legend(figure: Figure, corner: tuple[float, float]) -> None:
     figure.legend(
         handles=[Patch(facecolor=colour, label=kind) for kind, colour in ERRORS],
         loc="lower right",
-        bbox_to_anchor=(1.0, 1 / total_mm),
+        bbox_to_anchor=corner,
         ncols=3,
         handlelength=1.2,
         columnspacing=1.2,
         borderpad=0,
     )
-    return figure
 
 
 def _near_organs(
