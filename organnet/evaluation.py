@@ -1,6 +1,7 @@
 """Tables of scores: one row per case and organ, their summary, and the text a reader sees."""
 
 import itertools
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -165,7 +166,7 @@ def table_text(summary: Mapping[str, Any], paper: bool = False) -> str:
     for organ, row in summary["organs"].items():
         line = f"{organ:<16}{_three_cells(row)}{row['n']:>5}"
         if paper:
-            line += f"{PAPER_RESULTS[PAPER][organ]:>13.1f}"
+            line += f"{PAPER_RESULTS[PAPER].get(organ, math.nan):>13.1f}"
         lines.append(f"{line}  {_remarks(row)}".rstrip())
     mean = {metric: {"mean": summary["mean"][metric], "sd": None} for metric in METRICS}
     line = f"{'mean of organs':<16}{_three_cells(mean)}{'':>5}"

@@ -35,7 +35,8 @@ from organnet.weights import (
     fast_precision,
     load_network,
     pick_device,
-    trained_settings,
+    read_weights,
+    shapes,
 )
 
 PHANTOM_CASES = {"smoke": 6, "demo": 36, "paper": 48}
@@ -127,15 +128,19 @@ def open_run(
 
 
 def _refuse_unfit(start: Path, settings: Settings) -> None:
-    """Raise OrganNetError where a training cannot start from weights of another network."""
-    own = trained_settings(start).model
-    if own != settings.model:
-        other = differences({"model": vars(own)}, {"model": vars(settings.model)})
-        fit = [p for p in PROFILES if make_settings(settings.dataset, p).model == own]
-        raise OrganNetError(
-            f"{start} is another network than {settings.profile}'s ({shortened(other)}): choose a "
-            f"--profile that it fits, {' or '.join(fit) or 'of which there is none'}"
-        )
+    """Raise OrganNetError where a training cannot start from these weights."""
+    profile, variant = settings.profile, settings.variant
+    own = {key: value.shape for key, value in read_weights(start)[0].items()}
+    if own == shapes(settings.model):
+        return
+    others = {p: make_settings(settings.dataset, p, variant).model for p in PROFILES}
+    fit = " or ".join(p for p, model in others.items() if shapes(model) == own)
+    advice = (
+        f"choose --profile {fit}" if fit else "leave --start out, or name weights of such a one"
+    )
+    raise OrganNetError(
+        f"{start} does not fit the network of profile {profile}, variant {variant}: {advice}"
+    )
 
 
 def _started(settings: Settings, kept: Path, start: Path | None) -> Settings:

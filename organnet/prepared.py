@@ -14,6 +14,7 @@ from organnet.datasets import Case
 from organnet.grids import grid_size, resize, resize_labels
 from organnet.head import head_box
 from organnet.organs import BACKGROUND, CLASSES, ORGAN_NAMES, ORGANS, UNKNOWN
+from organnet.paper import PAPER_ORGANS
 from organnet.tensors import load_tensors, save_tensors
 from organnet.volume import to_lps
 
@@ -93,16 +94,23 @@ def prepare_all(
 
 def _write(case: PreparedCase, wanted_mm: tuple[float, float, float], path: Path) -> None:
     arrays = {"ct": case.ct, "labels": case.labels, "drawn": case.drawn}
-    about = {"name": case.name, "spacing_mm": case.spacing_mm, "wanted_mm": wanted_mm}
-    about["organs"] = ORGAN_NAMES
+    about = {
+        **{"name": case.name, "spacing_mm": case.spacing_mm, "wanted_mm": wanted_mm},
+        "organs": ORGAN_NAMES,
+    }
     tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
     save_tensors(path, tensors, {"case": json.dumps(about)})
+
+
+def _organs(about: dict) -> tuple[str, ...]:
+    """What a case was prepared for; earlier ones, which do not say, for the paper's nine."""
+    return tuple(about.get("organs", PAPER_ORGANS))
 
 
 def _read(path: Path, wanted_mm: tuple[float, float, float]) -> PreparedCase | None:
     tensors, metadata = load_tensors(path)
     about = json.loads(metadata["case"])
-    if tuple(about["wanted_mm"]) != wanted_mm or about.get("organs") != list(ORGAN_NAMES):
+    if tuple(about["wanted_mm"]) != wanted_mm or _organs(about) != ORGAN_NAMES:
         return None
     arrays = {key: tensor.numpy() for key, tensor in tensors.items()}
     return PreparedCase(name=about["name"], spacing_mm=tuple(about["spacing_mm"]), **arrays)

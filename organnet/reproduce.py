@@ -68,14 +68,15 @@ def notebook_folder() -> Path:
 
 def is_done(source: Path, target: Path) -> bool:
     """Whether `target` is a notebook that ran to its end, with the cells that it has today."""
-    return target.exists() and _cells(target) == _cells(source)
+    made = _cells(target)
+    return made is not None and made == _cells(source)
 
 
 def _cells(notebook: Path) -> list[str] | None:
     """Its cells but for the one that papermill puts in; None where it is no whole notebook."""
     try:
         cells = nbformat.read(notebook, as_version=4).cells
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError, nbformat.ValidationError):
         return None
     injected = "injected-parameters"
     return [cell.source for cell in cells if injected not in cell.metadata.get("tags", [])]

@@ -105,14 +105,18 @@ class Settings:
 
     @staticmethod
     def from_dict(content: dict[str, Any]) -> "Settings":
-        """The inverse of to_dict. Raises OrganNetError for a missing or unknown setting."""
+        """The inverse of to_dict.
+
+        A setting that is missing, since it is newer, has today's default: what was done without it.
+        Raises OrganNetError for a missing part or an unknown setting.
+        """
         parts = {
             f.name: f.default_factory for f in dataclasses.fields(Settings) if f.name in _PARTS
         }
         try:
             return Settings(
                 **{key: content[key] for key in ("dataset", "profile", "variant")},
-                **{key: _part(type(make()), content[key]) for key, make in parts.items()},
+                **{key: type(make())(**_tuples(content[key])) for key, make in parts.items()},
             )
         except (KeyError, TypeError) as error:
             raise OrganNetError(
@@ -279,14 +283,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _part(kind: type, values: dict[str, Any]) -> Any:
-    """A part of the settings; TypeError unless exactly its settings are there."""
-    missing = {f.name for f in dataclasses.fields(kind)} - values.keys()
-    if missing:  # a default of today is not what a run was made with
-        raise TypeError(f"missing {', '.join(sorted(missing))}")
-    return kind(**_tuples(values))
 
 
 def _flat(content: dict[str, Any]) -> dict[str, Any]:

@@ -140,11 +140,10 @@ def validation_scores(network: Network, cases: list[PreparedCase]) -> dict[str, 
 
 def write_log(path: Path, rows: list[dict]) -> None:
     """log.csv: one row per finished epoch; scores are empty where none were taken."""
-    columns = dict.fromkeys(
-        [*LOG_COLUMNS, *rows[0]]
-    )  # with terms of a loss that is not the paper's
+    logged = (key for row in rows for key in row)  # a loss may have terms of its own
+    columns = list(dict.fromkeys([*LOG_COLUMNS, *logged]))
     with atomic_path(path) as temporary:
-        pd.DataFrame(rows, columns=list(columns)).to_csv(temporary, index=False)
+        pd.DataFrame(rows, columns=columns).to_csv(temporary, index=False)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from organnet.layout import find_weights
 from organnet.model import OrganNet
 from organnet.organs import ORGAN_NAMES
 from organnet.paper import PAPER_ORGANS
-from organnet.settings import Settings
+from organnet.settings import ModelSettings, Settings
 from organnet.tensors import load_tensors, save_tensors
 
 EARLIER_ORGANS = json.dumps(PAPER_ORGANS)
@@ -54,20 +54,13 @@ def load_network(named: Path | str, device: torch.device | None = None) -> Netwo
     """Read weights, named as in `find_weights`, in evaluation mode.
 
     A network trained in bfloat16 runs in float32 where the processor has no bfloat16.
-    Raises OrganNetError where the file is absent, is no safetensors file, carries no settings,
-    draws other organs, or does not fit the network that its settings describe.
+    Raises OrganNetError as `read_weights`, or where they do not fit the network of their settings.
     """
-    path = find_weights(named)
     device = device or pick_device()
-    state, about = load_tensors(path)
-    settings = _settings_in(about, path)
-    if json.loads(about.get("organs", EARLIER_ORGANS)) != list(ORGAN_NAMES):
-        raise OrganNetError(
-            f"{path} draws other organs than this organnet: use the version that wrote it"
-        )
+    state, settings = read_weights(named)
     with _NothingDrawn():
         model = OrganNet(settings.model)
-    load_state(model, state, path)
+    load_state(model, state, find_weights(named))
     training = settings.training
     if training.precision == "bfloat16":
         training = dataclasses.replace(training, precision=fast_precision(device))
@@ -75,19 +68,32 @@ def load_network(named: Path | str, device: torch.device | None = None) -> Netwo
     return Network(on_device(folded(model.eval()), device), settings)
 
 
-def trained_settings(named: Path | str) -> Settings:
-    """What weights, named as in `find_weights`, were trained with. Raises as `load_network`."""
+def read_weights(named: Path | str) -> tuple[dict[str, torch.Tensor], Settings]:
+    """The tensors of weights, named as in `find_weights`, and what they were trained with.
+
+    Raises OrganNetError where the file is absent, is no safetensors file, carries no settings or
+    draws other organs.
+    """
     path = find_weights(named)
-    return _settings_in(load_tensors(path)[1], path)
-
-
-def _settings_in(about: dict[str, str], path: Path) -> Settings:
+    state, about = load_tensors(path)
     try:
-        return Settings.from_dict(json.loads(about["settings"]))
+        settings = Settings.from_dict(json.loads(about["settings"]))
+        organs = json.loads(about.get("organs", EARLIER_ORGANS))
     except (KeyError, ValueError) as error:
         raise OrganNetError(
             f"{path} carries no settings: use a weights file that organnet has written"
         ) from error
+    if organs != list(ORGAN_NAMES):
+        raise OrganNetError(
+            f"{path} draws other organs than this organnet: use the version that wrote it"
+        )
+    return state, settings
+
+
+def shapes(settings: ModelSettings) -> dict[str, torch.Size]:
+    """Of the tensors of such a network, by their names."""
+    with torch.device("meta"):
+        return {key: value.shape for key, value in OrganNet(settings).state_dict().items()}
 
 
 class _NothingDrawn(TorchFunctionMode):

@@ -64,10 +64,10 @@ def test_help_names_every_command_and_needs_no_torch() -> None:
 
 
 def test_help_names_every_data_set() -> None:
+    named = f"{', '.join(DATASETS[:-1])} or {DATASETS[-1]}"
     for command in ("training", "score"):
-        assert (
-            ", ".join(DATASETS[:-1]) + f" or {DATASETS[-1]}" in organnet(command, "--help").stdout
-        )
+        shown = re.sub(r"[^\w,]+", " ", organnet(command, "--help").stdout)
+        assert named in shown
 
 
 def test_help_of_inference_says_what_is_taken_and_what_stays() -> None:

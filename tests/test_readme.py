@@ -30,7 +30,7 @@ def test_every_command_is_named() -> None:
 
 
 def test_a_ct_is_segmented_and_scored(
-    smoke_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    smoke_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     case = smoke_run.dataset.folders[smoke_run.dataset.splits["test"][0]]
     shutil.copy(case / "img.nrrd", tmp_path / "CT.nrrd")
@@ -41,6 +41,8 @@ def test_a_ct_is_segmented_and_scored(
     labels = read_volume(tmp_path / "out" / "CT.nrrd")
     assert same_grid(labels, names["ct"])
     assert np.array_equal(labels.array, names["found"].labels.array)
+    scored = re.findall(r"organ='(\w+)'[^)]*?status='(?!not drawn)", capsys.readouterr().out)
+    assert scored == ["Mandible", "Parotid_L"]
 
 
 def test_a_case_is_looked_at(

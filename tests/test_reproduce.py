@@ -117,8 +117,9 @@ def test_a_notebook_that_was_changed_is_not_done(tmp_path: Path) -> None:
     notebook.cells[1].source = "print(a, a)"
     nbformat.write(notebook, source)
     assert not is_done(source, target)
-    target.write_text("cut short")
-    assert not is_done(source, target)
+    for broken in ("cut short", "{}", "[]"):
+        target.write_text(broken)
+        assert not is_done(source, target)
 
 
 @pytest.mark.parametrize(

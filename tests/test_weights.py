@@ -116,34 +116,46 @@ def test_bfloat16_is_left_where_the_processor_lacks_it(
     assert load_network(file).settings.training.precision == fast
 
 
-@pytest.mark.parametrize("change", ["left out", "added"])
-def test_settings_of_another_version_are_no_settings(change: str, file: Path) -> None:
-    """What is left out would have today's default, which may not be what was trained with."""
+def test_settings_newer_than_a_file_are_as_before_and_unknown_ones_are_refused(file: Path) -> None:
     tensors, about = load_tensors(file)
     content = json.loads(about["settings"])
-    if change == "added":
-        content["model"]["depth"] = 3
-    else:
-        del content["model"]["width"]
+    del content["loss"]["gamma"]
     save_tensors(file, tensors, {"settings": json.dumps(content)})
-    with pytest.raises(OrganNetError, match=r"not of this version of organnet .*(width|depth)"):
+    assert load_network(file).settings == SETTINGS
+    content["model"]["depth"] = 3
+    save_tensors(file, tensors, {"settings": json.dumps(content)})
+    with pytest.raises(OrganNetError, match=r"not of this version of organnet .*depth"):
         load_network(file)
 
 
-def test_weights_of_other_organs_are_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_of_other_organs_are_refused(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though they fit: their second channel would be called what it is not."""
     others = ("BrainStem", "SpinalCord", *ORGAN_NAMES[2:])
     monkeypatch.setattr(module, "ORGAN_NAMES", others)
     for weights in (file, Path("openkbp")):
         with pytest.raises(OrganNetError, match="draws other organs"):
             load_network(weights)
+    with pytest.raises(OrganNetError, match="draws other organs"):
+        open_run("phantom", "smoke", tmp_path, tmp_path / "run", start=file)
     save_weights(file, OrganNet(SETTINGS.model), SETTINGS)
     assert load_network(file).settings == SETTINGS
 
 
-def test_a_training_from_weights_that_do_not_fit_says_what_would(tmp_path: Path) -> None:
-    with pytest.raises(OrganNetError, match=r"width 16 for 4.* tune or gpu or gpu-tune or paper$"):
-        open_run("phantom", "smoke", tmp_path, tmp_path / "run", start=Path("openkbp"))
+@pytest.mark.parametrize(
+    ("profile", "variant", "advice"),
+    [
+        ("smoke", "organnet", "choose --profile tune or gpu or gpu-tune or paper$"),
+        ("gpu", "unet", "leave --start out, or name weights of such a one$"),
+    ],
+)
+def test_a_training_from_weights_that_do_not_fit_says_what_would(
+    profile: str, variant: str, advice: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(OrganNetError, match=f"openkbp does not fit .*{variant}: {advice}"):
+        open_run("phantom", profile, tmp_path, out, variant, start=Path("openkbp"))
     assert not list(tmp_path.iterdir())
 
 

@@ -47,10 +47,8 @@ def open_books(out: Path, how: How, inputs: list[Input]) -> Iterator[Books]:
     Raises OrganNetError where the folder cannot be written, another run has it, a manifest or
     report of somebody else lies in it, or it names inputs that are not to be named.
     """
-    new = not out.exists()
-    make_folder(out)
-    _refuse_foreign(out)
-    with _alone(out), _temporary() as links:
+    with _made(out), _alone(out), _temporary() as links:
+        _refuse_foreign(out)
         _clean(out)
         stage = None
         try:
@@ -62,7 +60,18 @@ def open_books(out: Path, how: How, inputs: list[Input]) -> Iterator[Books]:
             yield Books(out, how, run, stage, links, _done_before(out, run, records))
         finally:
             _clean(out)
-            if new and not any(out.iterdir()):  # what was given could not be read
+
+
+@contextlib.contextmanager
+def _made(out: Path) -> Iterator[None]:
+    """The folder, there; one that was made and stayed empty goes again."""
+    new = not out.exists()
+    make_folder(out)
+    try:
+        yield
+    finally:
+        if new:
+            with contextlib.suppress(OSError):  # it is not empty
                 out.rmdir()
 
 
