@@ -1,5 +1,6 @@
 """The main job: the four notebooks in order, headless, in one run's folder."""
 
+import logging
 import re
 import sys
 from pathlib import Path
@@ -111,6 +112,8 @@ def execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
     except PapermillExecutionError as error:
         raise _as_one_line(error, source.stem, unfinished) from error
     except KeyboardInterrupt as error:
+        # The kernel may be gone as well, of which asyncio would print a traceback as it ends
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         raise RunError(
             f"stopped in {source.stem}, nothing is lost: run the same command to go on"
         ) from error
