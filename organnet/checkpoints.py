@@ -12,8 +12,6 @@ from organnet.settings import Settings
 from organnet.tensors import load_tensors, save_tensors
 from organnet.weights import load_state
 
-CHECKPOINT_NAME = "checkpoint.safetensors"
-
 
 @dataclass
 class Clock:

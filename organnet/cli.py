@@ -285,6 +285,7 @@ def phantom(
 
     choose("size", size, tuple(SIZES))
     write_phantom(out, cases, seed, SIZES[size])
+    print(out)
 
 
 def main() -> None:

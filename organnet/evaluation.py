@@ -70,7 +70,7 @@ def score_pairs(pairs: Mapping[str, tuple[Path, Path]]) -> pd.DataFrame:
         if not same_grid(predicted, truth):
             raise OrganNetError(
                 f"{predicted_path} lies on another grid than {reference_path}: "
-                "resample the prediction to the reference's grid"
+                "resample the prediction to the reference's grid, or name its own case"
             )
         if observers.is_drawing(predicted_path):
             drawn &= found

@@ -17,14 +17,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from organnet import __version__
-from organnet.checkpoints import CHECKPOINT_NAME
 from organnet.datasets import DATASETS, Dataset, open_dataset
 from organnet.datasets.case import shortened
 from organnet.errors import OrganNetError
 from organnet.evaluation import read_metrics
 from organnet.files import atomic_path, make_folder, read_json, sha256, write_json
 from organnet.inference import Prediction, predict, write_prediction
-from organnet.layout import WEIGHTS_NAME, find_weights
+from organnet.layout import CHECKPOINT_NAME, WEIGHTS_NAME, find_weights
 from organnet.phantom import SIZES, write_phantom
 from organnet.prepared import PreparedCase, prepare_all
 from organnet.scoring import METRICS_NAME, SUMMARY_NAME, prediction_path, score_cases

@@ -22,6 +22,7 @@ IMAGE_FORMATS = {
 """File suffix and the SimpleITK reader that is asked for it (asking all of them is noisy)."""
 
 WEIGHTS_NAME = "weights.safetensors"
+CHECKPOINT_NAME = "checkpoint.safetensors"
 SHIPPED = Path(__file__).parent / "shipped"
 """Weights that come with the package, each with its model card."""
 
@@ -35,7 +36,8 @@ def image_stem(name: str) -> str:
 def find_weights(named: Path | str) -> Path:
     """The weights file of a run's folder, of that path, or shipped under that name.
 
-    Raises OrganNetError where there is none, and lists the shipped names.
+    Raises OrganNetError where there is none, and lists the shipped names, or where a training is
+    not finished.
     """
     named = Path(named)
     shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.safetensors"))}
@@ -44,6 +46,8 @@ def find_weights(named: Path | str) -> Path:
         return path
     if str(named) in shipped:
         return shipped[str(named)]
+    if (named / CHECKPOINT_NAME).is_file():
+        raise OrganNetError(f"the training in {named} is not finished: run its command to go on")
     names = ", ".join(shipped) or "none"
     raise OrganNetError(
         f"no weights at {path}: name a finished run's folder, a weights file, or weights that come "

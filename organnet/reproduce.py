@@ -45,7 +45,8 @@ def reproduce(
         if is_done(source, target):
             print(f"[{number}/4] {source.stem} is done: {target}", flush=True)
             continue
-        print(f"[{number}/4] {source.stem}", flush=True)
+        again = ", again: its cells have changed; what is trained stays" if target.exists() else ""
+        print(f"[{number}/4] {source.stem}{again}", flush=True)
         execute(source, target, parameters)
     return run
 

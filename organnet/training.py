@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from organnet.checkpoints import (
-    CHECKPOINT_NAME,
     Clock,
     TrainingState,
     load_checkpoint,
@@ -24,7 +23,7 @@ from organnet.checkpoints import (
 )
 from organnet.errors import OrganNetError, RunError
 from organnet.files import atomic_path
-from organnet.layout import WEIGHTS_NAME
+from organnet.layout import CHECKPOINT_NAME, WEIGHTS_NAME
 from organnet.losses import organ_loss
 from organnet.memory import kept_memory
 from organnet.metrics import dice

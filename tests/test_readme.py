@@ -38,7 +38,7 @@ def test_a_ct_is_segmented_and_scored(
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     exec(python("predict("), names)
-    labels = read_volume(tmp_path / "out" / "CT.nrrd")
+    labels = read_volume(tmp_path / "mine" / "CT.nrrd")
     assert same_grid(labels, names["ct"])
     assert np.array_equal(labels.array, names["found"].labels.array)
     scored = re.findall(r"organ='(\w+)'[^)]*?status='(?!not drawn)", capsys.readouterr().out)

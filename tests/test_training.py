@@ -12,9 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from organnet.checkpoints import CHECKPOINT_NAME
 from organnet.errors import OrganNetError, RunError
-from organnet.layout import WEIGHTS_NAME
+from organnet.layout import CHECKPOINT_NAME, WEIGHTS_NAME
 from organnet.prepared import PreparedCase, drawn_classes
 from organnet.settings import Settings, make_settings
 from organnet.training import LOG_COLUMNS, set_rate, train, write_log

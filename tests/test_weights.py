@@ -13,7 +13,7 @@ from organnet import weights as module
 from organnet.errors import OrganNetError
 from organnet.experiment import Run, evaluate_run, open_run, train_run
 from organnet.files import sha256
-from organnet.layout import find_weights
+from organnet.layout import CHECKPOINT_NAME, find_weights
 from organnet.model import OrganNet
 from organnet.organs import ORGAN_NAMES
 from organnet.scoring import METRICS_NAME, score_weights
@@ -46,6 +46,9 @@ def test_found_by_run_by_file_and_by_name(
     assert find_weights(Path("some")) == find_weights("some") == file
     with pytest.raises(OrganNetError, match=r"no weights at other: .* organnet \(some\)"):
         find_weights(Path("other"))
+    file_in_run.rename(run / CHECKPOINT_NAME)
+    with pytest.raises(OrganNetError, match=r"training in .*run is not finished"):
+        find_weights(run)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -79,7 +79,7 @@ def _head(records: Sequence[Record]) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>OrganNet2.5D: {len(records)} cases</title>
+<title>OrganNet2.5D: {len(records)} {"case" if len(records) == 1 else "cases"}</title>
 <style>{STYLE}</style>
 </head>
 <body>
