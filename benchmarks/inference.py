@@ -130,16 +130,17 @@ def _compared(spent: dict[str, list[Spent]], grid: str, options: Options) -> lis
     per_voxel = operations(network.settings.model, patch) / np.prod(patch)
     limit = ours[0].result["voxels"] * per_voxel / matrix_rate("float32")
     folder = options.scratch / "inference" / grid
+    shown = spent if grid == "own" else ()  # what is drawn on the paper's grid is no result
+    label_maps = {name: read_volume(folder / f"{name}.nrrd").array for name in shown}
     rows = []
     for peer, name in PEERS.items():
-        label_maps = [read_volume(folder / f"{side}.nrrd").array for side in ("ours", peer)]
         memory = [max(turn.peak_bytes for turn in spent[side]) for side in ("ours", peer)]
         windows = [spent[side][0].result["windows"] for side in ("ours", peer)]
         rows.append(
             (
                 *(GRIDS[grid], name, f"{seconds(ours):.1f} s", f"{seconds(spent[peer]):.1f} s"),
                 *(ratios(spent[peer], ours), *map(gib, memory), percent(memory[0] / memory[1])),
-                least_dsc(*label_maps) if grid == "own" else "-",
+                least_dsc(label_maps["ours"], label_maps[peer]) if label_maps else "-",
                 *(f"{windows[0]} and {windows[1]}", f"{limit:.1f} s"),
             )
         )

@@ -15,12 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from organnet.checkpoints import (
-    Clock,
-    TrainingState,
-    load_checkpoint,
-    save_checkpoint,
-)
+from organnet.checkpoints import Clock, TrainingState, load_checkpoint, save_checkpoint
 from organnet.errors import OrganNetError, RunError
 from organnet.files import atomic_path
 from organnet.layout import CHECKPOINT_NAME, WEIGHTS_NAME
