@@ -56,11 +56,13 @@ def with_workers(settings: Settings, workers: int, steps: int = STEPS) -> Settin
 def row(cases: list[PreparedCase], settings: Settings, repeats: int) -> tuple:
     """One number of workers."""
     steps = settings.training.steps
-    kept = next(batches(cases, settings, Clock()))
+    device = pick_device()
+    kept = next(batches(cases, settings, Clock(), device))
+    alone = with_workers(settings, 0, steps)
     sides = {
         "one batch": stepper(settings, lambda: itertools.repeat(kept, steps)),
-        "real": stepper(settings, lambda: batches(cases, settings, Clock())),
-        "drawing": here(lambda: list(batches(cases, with_workers(settings, 0, steps), Clock()))),
+        "real": stepper(settings, lambda: batches(cases, settings, Clock(), device)),
+        "drawing": here(lambda: list(batches(cases, alone, Clock(), device))),
     }
     spent = in_turn(sides, repeats)
     speed = ratios(spent["one batch"], spent["real"])

@@ -39,7 +39,8 @@ def between_knots(knots: Float[Tensor, "a b c n"], size: Size) -> Float[Tensor, 
     values = knots.movedim(-1, 0)
     for n in size:  # each turn takes the first of the three axes, and puts it last
         count = values.shape[1]
-        place = torch.linspace(0, count - 1, n)[None] - torch.arange(count)[:, None]
+        along = torch.linspace(0, count - 1, n, device=values.device)
+        place = along[None] - torch.arange(count, device=values.device)[:, None]
         values = values.movedim(1, -1) @ (1 - place.abs()).clamp(min=0)
     return values.movedim(0, -1)
 
@@ -55,7 +56,8 @@ def vary_intensity(
     contrast = 1 + rng.uniform(-settings.contrast_share, settings.contrast_share)
     brightness = rng.uniform(-settings.brightness_hu, settings.brightness_hu)
     noise_hu = rng.uniform(0, settings.noise_hu)
-    noise = torch.randn(hu.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**63))))
+    generator = torch.Generator(hu.device).manual_seed(int(rng.integers(2**63)))
+    noise = torch.randn(hu.shape, generator=generator, device=hu.device)
     return hu * contrast + brightness + noise * noise_hu
 
 

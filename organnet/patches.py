@@ -13,6 +13,8 @@ from organnet.prepared import PreparedCase
 from organnet.settings import PatchSettings
 
 AIR_HU = -1000
+CPU = torch.device("cpu")
+FLIP_TABLE = torch.from_numpy(swap_left_right(np.arange(256, dtype=np.uint8)))
 ROUND = 1
 """Keeps the key of a round's order, (seed, round, 1), apart from a patch's, (seed, index), which is
 (seed, index, 0) to NumPy."""
@@ -52,18 +54,27 @@ def stack(patches: list[Patch]) -> Batch:
 class Patches(torch.utils.data.Dataset):
     """The patches of a training; item i is the same whoever asks for it, and in whatever order."""
 
-    def __init__(self, cases: list[PreparedCase], settings: PatchSettings, count: int, seed: int):
+    def __init__(
+        self,
+        cases: list[PreparedCase],
+        settings: PatchSettings,
+        count: int,
+        seed: int,
+        device: torch.device = CPU,
+    ):
         self.cases = cases
         self.settings = settings
         self.count = count
         self.seed = seed
+        self.volumes = {case: volumes_on(device, case) for case in cases}
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Patch:
         rng = np.random.default_rng((self.seed, index))
-        return draw_patch(self.cases[self.case_of(index)], self.settings, rng)
+        case = self.cases[self.case_of(index)]
+        return draw_patch(case, self.settings, rng, self.volumes[case])
 
     def case_of(self, index: int) -> int:
         """Which case item `index` is of: in every round each case once, in a new order."""
@@ -88,23 +99,37 @@ def hounsfield(
     return (values + 1) * ((high - low) / 2) + low
 
 
-def draw_patch(case: PreparedCase, settings: PatchSettings, rng: np.random.Generator) -> Patch:
-    """One augmented patch around a voxel of a random drawn organ, or of tissue anywhere."""
+def volumes_on(device: torch.device, case: PreparedCase) -> tuple[Tensor, Tensor]:
+    """A case's CT and labels on a device; on the CPU they share its memory."""
+    return torch.from_numpy(case.ct).to(device), torch.from_numpy(case.labels).to(device)
+
+
+def draw_patch(
+    case: PreparedCase,
+    settings: PatchSettings,
+    rng: np.random.Generator,
+    volumes: tuple[Tensor, Tensor] | None = None,
+) -> Patch:
+    """One augmented patch around a voxel of a random drawn organ, or of tissue anywhere.
+
+    It is sampled where the case's volumes lie (`volumes_on`; without them, on the CPU). A GPU is
+    not waited for, so that it may still be learning from the patches before.
+    """
+    ct, truth = volumes or volumes_on(CPU, case)
     centre = _centre(case, settings, rng)
     flip = bool(rng.random() < settings.flip_share)
     knots_mm = sampling_knots_mm(settings, flip, rng)
     knots = knots_mm / torch.tensor(case.spacing_mm) + torch.tensor(centre)
     box, unit_knots = _box_and_unit(knots, case.ct.shape)
-    unit = between_knots(unit_knots, settings.size)
-    hu = _sample(case.ct[box], unit, "bilinear", outside=AIR_HU)
-    labels = _sample(case.labels[box], unit, "nearest", outside=0).to(torch.uint8)
+    unit = between_knots(unit_knots.to(ct.device, non_blocking=True), settings.size)
+    hu = _sample(ct[box], unit, "bilinear", outside=AIR_HU)
+    labels = _sample(truth[box], unit, "nearest", outside=0).to(torch.uint8)
     drawn = torch.from_numpy(case.drawn.copy())
     if flip:
-        labels = torch.from_numpy(swap_left_right(labels.numpy()))
+        labels = FLIP_TABLE.to(labels.device, non_blocking=True)[labels.int()]
         drawn = drawn[list(FLIPPED_LABELS)]
     seen = vary_intensity(vary_resolution(hu, settings, rng), settings, rng)
-    ct = network_units(seen, settings.hu_window)
-    return Patch(ct[None], labels, drawn)
+    return Patch(network_units(seen, settings.hu_window)[None], labels, drawn)
 
 
 def _centre(
@@ -128,10 +153,10 @@ def _centre(
 
 
 def _sample(
-    part: np.ndarray, unit: Float[Tensor, "z y x 3"], mode: str, outside: int
+    part: Tensor, unit: Float[Tensor, "z y x 3"], mode: str, outside: int
 ) -> Float[Tensor, "z y x"]:
     """Values of a box at positions of `_box_and_unit`; `outside` beyond its faces."""
-    values = torch.from_numpy(part.astype(np.float32)) - outside
+    values = part.float() - outside
     sampled = torch.nn.functional.grid_sample(
         values[None, None], unit[None], mode, "zeros", align_corners=False
     )

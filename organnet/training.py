@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def train(
     with (
         stop_on_signal() as stop,
         _bar(plan, clock) as bar,
-        contextlib.closing(batches(training, settings, clock)) as left,
+        contextlib.closing(batches(training, settings, clock, device)) as left,
     ):
         while clock.epoch < plan.epochs:
             set_rate(state.optimiser, plan, clock.epoch)
@@ -157,20 +158,41 @@ def stop_on_signal() -> Iterator[threading.Event]:
 
 
 def batches(
-    cases: list[PreparedCase], settings: Settings, clock: Clock
+    cases: list[PreparedCase], settings: Settings, clock: Clock, device: torch.device
 ) -> Generator[Batch, None, None]:
     """The batches that are left of the training, in all its epochs; closed, its workers end.
 
-    Workers start once: that forks this process, and the next step, which copies every page that
-    it writes to, takes three times as long.
+    A GPU draws its own, which no number of workers is as fast as. Workers start once: that forks
+    this process, and the next step, which copies every page that it writes to, takes three times
+    as long.
     """
     plan = settings.training
     done = (clock.epoch * plan.steps + clock.step) * plan.batch
-    patches = Patches(cases, settings.patches, plan.epochs * plan.steps * plan.batch, plan.seed)
-    left = range(done, len(patches))
-    workers = plan.workers
+    count = plan.epochs * plan.steps * plan.batch
+    patches = Patches(cases, settings.patches, count, plan.seed, device)
+    left = range(done, count)
+    workers = plan.workers if device.type == "cpu" else 0
     loader = DataLoader(patches, plan.batch, sampler=left, num_workers=workers, collate_fn=stack)
-    yield from loader
+    yield from loader if device.type == "cpu" else drawn_ahead(iter(loader))
+
+
+def drawn_ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
+    """Batches on the GPU, each drawn there while the network learns from the one before."""
+    aside = torch.cuda.Stream()
+
+    def draw() -> Batch | None:
+        with torch.cuda.stream(aside):
+            batch = next(batches, None)
+            aside.synchronize()
+        return batch
+
+    with ThreadPoolExecutor(1) as thread:
+        drawing = thread.submit(draw)
+        while batch := drawing.result():
+            drawing = thread.submit(draw)
+            for tensor in (batch.ct, batch.labels):  # the next may not be drawn where it lies
+                tensor.record_stream(torch.cuda.current_stream())
+            yield batch
 
 
 def train_step(
@@ -179,7 +201,8 @@ def train_step(
     """One optimiser step, added to the clock's sums."""
     with autocast(device, settings.training.precision):
         logits = state.model(batch.ct.to(device))
-    loss = organ_loss(logits, batch.labels.to(device), batch.drawn.to(device), settings.loss)
+    drawn = batch.drawn.to(device, non_blocking=True)  # the step before may still be under way
+    loss = organ_loss(logits, batch.labels.to(device), drawn, settings.loss)
     clock = state.clock
     values = {"loss": loss.total, "focal_loss": loss.focal, "dice_loss": loss.dice}
     for key, value in values.items():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from organnet.errors import OrganNetError
-from organnet.model import SLICES, MaxPool, OrganNet, ResSE, parameter_count
+from organnet.model import FLAT, SLICES, FlatConv, MaxPool, OrganNet, ResSE, parameter_count
 from organnet.settings import VARIANTS, ModelSettings, make_settings
 
 FIG_1 = {  # row: channels and grid for a 48 x 256 x 256 patch (paper, Fig. 1)
@@ -126,6 +126,25 @@ def test_max_pool_is_torchs() -> None:
     a.square().sum().backward()
     b.square().sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+@pytest.mark.parametrize("rate", [1, 2])
+def test_a_flat_convolution_of_images_is_that_of_volumes(
+    layout: torch.memory_format, rate: int
+) -> None:
+    """What a GPU takes, on the CPU: the numbers, their gradients and how they lie in memory."""
+    flat = FlatConv(3, 5, FLAT, padding=(0, rate, rate), dilation=rate).double()
+    x = torch.randn(2, 3, 4, 6, 7, dtype=torch.double).to(memory_format=layout).requires_grad_()
+    sides = []
+    for convolve in (flat.forward, flat.of_images):
+        made = convolve(x)
+        gradients = torch.autograd.grad(made.square().sum(), (x, flat.weight, flat.bias))
+        sides.append((made, *gradients))
+    for volumes, images in zip(*sides, strict=True):
+        torch.testing.assert_close(images, volumes)
+    if layout == torch.channels_last_3d:
+        assert sides[1][0].is_contiguous(memory_format=layout)
 
 
 def test_every_parameter_learns() -> None:

@@ -1,10 +1,14 @@
 """Training: it learns, it resumes bitwise, it stops in good order."""
 
+import contextlib
 import dataclasses
 import multiprocessing
 import os
 import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,9 +18,10 @@ from safetensors.torch import load_file
 
 from organnet.errors import OrganNetError, RunError
 from organnet.layout import CHECKPOINT_NAME, WEIGHTS_NAME
+from organnet.patches import Batch
 from organnet.prepared import PreparedCase, drawn_classes
 from organnet.settings import Settings, make_settings
-from organnet.training import LOG_COLUMNS, set_rate, train, write_log
+from organnet.training import LOG_COLUMNS, drawn_ahead, set_rate, train, write_log
 from organnet.weights import load_network
 
 
@@ -116,6 +121,58 @@ def test_workers_end_with_a_training_that_fails(
     with pytest.raises(RunError) as kept:  # as a notebook keeps the last error
         train(tmp_path, settings(workers=2), CASES, [])
     assert not multiprocessing.active_children() and kept.traceback
+
+
+@pytest.fixture
+def read_by(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
+    """CUDA streams where there is no CUDA: work on them is done at once; who reads what is kept."""
+    kept: dict[int, str] = {}
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: SimpleNamespace(synchronize=lambda: None))
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: "the network's")
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda x, who: kept.update({id(x): who}))
+    return kept
+
+
+def one_patch(value: int) -> Batch:
+    labels = torch.full((1, 2, 2, 2), value, dtype=torch.uint8)
+    return Batch(labels[None].float(), labels, torch.ones(1, 10, dtype=torch.bool))
+
+
+def test_a_gpu_draws_one_batch_ahead_and_keeps_it_until_it_is_learned_from(
+    read_by: dict[int, str],
+) -> None:
+    drawn = [threading.Event() for _ in range(4)]
+    before = threading.active_count()
+
+    def draw() -> Iterator[Batch]:
+        for n, event in enumerate(drawn):
+            event.set()
+            yield one_patch(n)
+
+    for n, batch in enumerate(drawn_ahead(draw())):
+        assert batch.labels.unique().item() == n
+        assert read_by[id(batch.ct)] == read_by[id(batch.labels)] == "the network's"
+        assert n == 3 or drawn[n + 1].wait(10), "the next is not drawn before it is asked for"
+        assert n > 1 or not drawn[n + 2].is_set()
+    assert n == 3 and threading.active_count() == before
+
+
+@pytest.mark.usefixtures("read_by")
+def test_a_gpu_that_cannot_draw_says_so_and_its_thread_ends() -> None:
+    def draw() -> Iterator[Batch]:
+        yield one_patch(0)
+        raise RunError("out of memory")
+
+    before = threading.active_count()
+    ahead = drawn_ahead(draw())
+    next(ahead)
+    with pytest.raises(RunError, match="out of memory"):
+        next(ahead)
+    ahead = drawn_ahead(draw())
+    next(ahead)
+    ahead.close()
+    assert threading.active_count() == before
 
 
 def test_another_seed_is_another_training(undisturbed: Path, tmp_path: Path) -> None:
