@@ -12,8 +12,10 @@ from benchmarks.inference import MONAI_OVERLAP, network_on
 from organnet.grids import grid_size, resize
 from organnet.head import head_box
 from organnet.inference import drop_stray_pieces
+from organnet.organs import FLIPPED_LABELS
 from organnet.patches import network_units
 from organnet.volume import on_grid_of, read_ct, to_lps, write_volume
+from organnet.weights import Network
 from organnet.windows import VOXELS_AT_ONCE, likeliest
 
 
@@ -37,7 +39,7 @@ def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str
             network_units(hu, patches.hu_window)[None, None],
             roi_size=patches.size,
             sw_batch_size=max(1, VOXELS_AT_ONCE // math.prod(patches.size)),
-            predictor=lambda patch: network.model(patch).softmax(1),
+            predictor=lambda patch: probabilities_in(network, patch),
             overlap=network.settings.inference.overlap if box else MONAI_OVERLAP,
             mode="gaussian",
             padding_mode="constant",
@@ -49,3 +51,12 @@ def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str
     drop_stray_pieces(labels[where], lps.spacing_mm)
     write_volume(on_grid_of(lps.with_array(labels), ct), Path(out))
     return {"network": spent.seconds, "windows": spent.windows}
+
+
+def probabilities_in(network: Network, windows: torch.Tensor) -> torch.Tensor:
+    """Of the ten classes in these windows, averaged with those of their mirror images if so set."""
+    p = network.model(windows).softmax(1)
+    if network.settings.inference.mirror:
+        mirrored = network.model(windows.flip(-1)).softmax(1)
+        p = (p + mirrored.flip(-1)[:, list(FLIPPED_LABELS)]) / 2
+    return p

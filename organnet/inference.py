@@ -46,8 +46,9 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
 
     The head is found, resized to the network's spacing and covered with overlapping windows; an
     organ's stray pieces are dropped. With `deep`: more overlap, each window also mirrored
-    left-right (organs swapped back), and an entropy map. Several networks' probabilities are
-    averaged. The CT is in HU, air -1000, which is not checked here: `read_ct` does so.
+    left-right (organs swapped back), as the first network's settings may ask for anyway, and an
+    entropy map. Several networks' probabilities are averaged. The CT is in HU, air -1000, which is
+    not checked here: `read_ct` does so.
 
     Raises OrganNetError where the networks were trained on different grids or HU windows.
     """
@@ -59,7 +60,8 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
     hu = resize(cropped, size)
     inference = networks[0].settings.inference
     overlap = inference.deep_overlap if deep else inference.overlap
-    probabilities = _mean_probabilities(networks, hu, overlap, mirror=deep)
+    mirror = deep or inference.mirror
+    probabilities = _mean_probabilities(networks, hu, overlap, mirror)
 
     labels = np.zeros(lps.shape, np.uint8)
     labels[box] = label_map(probabilities, cropped.shape)

@@ -84,6 +84,7 @@ class InferenceSettings:
 
     overlap: float = 0.5
     deep_overlap: float = 0.75
+    mirror: bool = False  # each window is seen mirrored as well, as it always is with --deep
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ _GPU: dict[str, dict[str, Any]] = {
         "validate_every": 20,
         "train_on": ("training",),
     },
-    "inference": {"overlap": 0.25},
+    "inference": {"overlap": 0.25, "mirror": True},
 }
 _TUNE: dict[str, dict[str, Any]] = {
     **_GPU,

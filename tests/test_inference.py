@@ -1,5 +1,6 @@
 """From a CT to a label map on the CT's own grid, whatever its orientation."""
 
+import dataclasses
 import itertools
 import subprocess
 import sys
@@ -71,6 +72,26 @@ def test_deep_gives_entropy_and_both_drop_a_stray_piece() -> None:
     assert deep.entropy is not None
     assert deep.entropy.shape == ct.shape
     assert 0 <= deep.entropy.array.min() <= deep.entropy.array.max() <= np.log(10)
+
+
+def test_windows_are_seen_mirrored_where_the_settings_ask_for_it() -> None:
+    seen = []
+
+    class Watched(Threshold):
+        def forward(self, patch: torch.Tensor) -> torch.Tensor:
+            seen.append(patch.clone())
+            return super().forward(patch)
+
+    plain = network(Watched())
+    inference = dataclasses.replace(plain.settings.inference, mirror=True)
+    asked = Network(plain.model, dataclasses.replace(plain.settings, inference=inference))
+    predict([plain], block_ct())
+    windows = seen.copy()
+    seen.clear()
+    predict([asked], block_ct())
+    assert len(seen) == 2 * len(windows)
+    for window, as_seen, mirrored in zip(windows, seen[::2], seen[1::2], strict=True):
+        assert torch.equal(window, as_seen) and torch.equal(window.flip(-1), mirrored)
 
 
 def test_networks_of_different_grids_are_not_averaged() -> None:

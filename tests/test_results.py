@@ -14,8 +14,8 @@ from organnet.files import read_json, sha256
 from organnet.layout import SHIPPED
 from organnet.organs import ORGAN_NAMES
 from organnet.results import as_markdown, results_folder, results_table, stored_ablation
-from organnet.settings import VARIANTS
-from organnet.weights import load_network
+from organnet.settings import VARIANTS, differences, make_settings
+from organnet.weights import load_network, read_weights
 
 RESULTS = REPOSITORY / "results"
 WEIGHTS = sorted(SHIPPED.glob("*.safetensors"))
@@ -116,9 +116,19 @@ def test_the_shipped_weights_score_a_real_ct_as_stored(shared_data, tmp_path):
     assert table["dsc"].to_numpy() == pytest.approx(stored["dsc"].to_numpy(), abs=0.01, nan_ok=True)
 
 
-@pytest.mark.parametrize("name", ["base", "openkbp", "small-organs"])
-def test_the_card_names_the_lists_that_were_trained_on(name):
-    assert sha256(REPOSITORY / "data" / "lists" / f"{name}.json") in card(SHIPPED / "openkbp")
+def test_the_card_names_the_list_that_was_trained_on():
+    assert sha256(REPOSITORY / "data" / "lists" / "openkbp.json") in card(SHIPPED / "openkbp")
+
+
+def test_the_shipped_weights_are_of_the_profile_and_the_cases_that_the_card_names():
+    settings = read_weights("openkbp")[1].to_dict()
+    today = make_settings("joint", "gpu").to_dict()
+    assert differences(settings, today) == ["training.precision bfloat16 for auto"]
+    stored = read_json(RESULTS / "openkbp" / "training" / "settings.json")
+    assert stored["settings"] == settings
+    groups = read_json(REPOSITORY / "data" / "lists" / "openkbp.json")["groups"]
+    training = [name for group in groups if group["split"] == "training" for name in group["cases"]]
+    assert stored["data"]["cases"]["training"] == training
 
 
 @pytest.mark.parametrize("folder", ["openkbp", "heldout", "unseen"])
@@ -167,6 +177,17 @@ def test_the_readme_and_the_notebook_say_what_the_ablation_gave():
     notebook = (REPOSITORY / "notebooks" / "03_evaluation.ipynb").read_text(encoding="utf-8")
     for row in ablation_markdown(table).splitlines():
         assert row in notebook
+
+
+def test_the_readme_holds_the_weights_and_the_folds_against_each_other_where_both_are_scored():
+    unseen = read_metrics(RESULTS / "unseen" / "metrics.csv")
+    folds = pd.concat(read_metrics(path) for path in RESULTS.glob("matched/fold?/metrics.csv"))
+    assert not folds.duplicated(["case", "organ"]).any()
+    same = folds[folds["case"].isin(unseen["case"])]
+    assert same["case"].nunique() == unseen["case"].nunique() == 3
+    means = [f"{100 * table.groupby('organ')['dsc'].mean().mean():.1f}" for table in (same, unseen)]
+    text = " ".join(readme().split())
+    assert f"they have a mean of {means[0]}, the shipped weights {means[1]}." in text
 
 
 def test_in_no_patient_do_left_and_right_change_places():

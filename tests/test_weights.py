@@ -149,7 +149,7 @@ def test_weights_of_other_organs_are_refused(
 @pytest.mark.parametrize(
     ("profile", "variant", "advice"),
     [
-        ("smoke", "organnet", "choose --profile tune or gpu or gpu-tune or paper$"),
+        ("smoke", "organnet", "choose --profile tune or gpu or paper$"),
         ("gpu", "unet", "leave --start out, or name weights of such a one$"),
     ],
 )
