@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from organnet.errors import OrganNetError, RunError
-from organnet.settings import Settings
+from organnet.settings import Settings, as_read_today
 from organnet.tensors import load_tensors, save_tensors
 from organnet.weights import load_state
 
@@ -72,7 +72,7 @@ def load_checkpoint(path: Path, state: TrainingState, settings: Settings) -> Non
         return
     tensors, about = load_tensors(path)
     try:
-        trained_with = json.loads(about["settings"])
+        trained_with = as_read_today(json.loads(about["settings"]))
         clock, scaler = json.loads(about["clock"]), json.loads(about["scaler"])
     except (KeyError, ValueError) as error:
         raise OrganNetError(f"{path} is no checkpoint: delete it to start again") from error

@@ -27,7 +27,14 @@ from organnet.layout import CHECKPOINT_NAME, WEIGHTS_NAME, find_weights
 from organnet.phantom import SIZES, write_phantom
 from organnet.prepared import PreparedCase, prepare_all
 from organnet.scoring import METRICS_NAME, SUMMARY_NAME, prediction_path, score_cases
-from organnet.settings import PROFILES, Settings, choose, differences, make_settings
+from organnet.settings import (
+    PROFILES,
+    Settings,
+    as_read_today,
+    choose,
+    differences,
+    make_settings,
+)
 from organnet.training import LOG_NAME, START_NAME, train
 from organnet.volume import read_volume
 from organnet.weights import (
@@ -257,8 +264,9 @@ def _some_cases(run: Run, split: str) -> tuple[str, ...]:
 
 def _refuse_another_run(path: Path, content: dict) -> None:
     stored = read_json(path)
-    if stored.get("settings") != content["settings"]:
-        other = differences(stored.get("settings", {}), content["settings"])
+    settings = as_read_today(stored.get("settings", {}))
+    if settings != content["settings"]:
+        other = differences(settings, content["settings"])
         raise OrganNetError(
             f"{path} is of a run with other settings ({shortened(other)}): choose another --out"
         )

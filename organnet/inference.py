@@ -46,7 +46,7 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
 
     The head is found, resized to the network's spacing and covered with overlapping windows; an
     organ's stray pieces are dropped. With `deep`: more overlap, each window also mirrored
-    left-right (organs swapped back), as the first network's settings may ask for anyway, and an
+    left-right (organs swapped back), as a network's settings may ask for anyway, and an
     entropy map. Several networks' probabilities are averaged. The CT is in HU, air -1000, which is
     not checked here: `read_ct` does so.
 
@@ -60,8 +60,7 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
     hu = resize(cropped, size)
     inference = networks[0].settings.inference
     overlap = inference.deep_overlap if deep else inference.overlap
-    mirror = deep or inference.mirror
-    probabilities = _mean_probabilities(networks, hu, overlap, mirror)
+    probabilities = _mean_probabilities(networks, hu, overlap, deep)
 
     labels = np.zeros(lps.shape, np.uint8)
     labels[box] = label_map(probabilities, cropped.shape)
@@ -151,11 +150,15 @@ def entropy_nats(probabilities: Float[Tensor, "10 z y x"]) -> Float[np.ndarray, 
 
 
 def _mean_probabilities(
-    networks: list[Network], hu: np.ndarray, overlap: float, mirror: bool
+    networks: list[Network], hu: np.ndarray, overlap: float, deep: bool
 ) -> Float[Tensor, "10 z y x"]:
-    total = window_probabilities(networks[0], hu, overlap, mirror)
-    for network in networks[1:]:
-        total += window_probabilities(network, hu, overlap, mirror)
+    probabilities = (
+        window_probabilities(network, hu, overlap, deep or network.settings.inference.mirror)
+        for network in networks
+    )
+    total = next(probabilities)
+    for more in probabilities:
+        total += more
     total /= len(networks)
     return total
 

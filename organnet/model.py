@@ -150,7 +150,10 @@ class ResSE(nn.Module):
 
 
 class FlatConv(nn.Conv3d):
-    """A 1 x 3 x 3 convolution; on a GPU one of images, since cuDNN is slow at flat ones in 3D."""
+    """A FLAT convolution; on a GPU one of images, since cuDNN is slow at flat ones in 3D.
+
+    Of stride 1 and one group, as all of the network's.
+    """
 
     def forward(self, x: Float[Tensor, "b i z y x"]) -> Float[Tensor, "b o z y x"]:
         """The same numbers on either, but for rounding."""

@@ -52,7 +52,10 @@ def stack(patches: list[Patch]) -> Batch:
 
 
 class Patches(torch.utils.data.Dataset):
-    """The patches of a training; item i is the same whoever asks for it, and in whatever order."""
+    """The patches of a training; item i is the same whoever asks for it, and in whatever order.
+
+    They are drawn where all the cases are put, on `device`. A GPU's noise is not a CPU's.
+    """
 
     def __init__(
         self,

@@ -49,8 +49,10 @@ STORED = (
         "OpenKBP, 32 of its 40 validation patients",
         "openkbp/metrics.csv",
     ),
-    Stored("ours, `--weights openkbp`", "3 of OpenKBP's CTs drawn again", "unseen/metrics.csv"),
-    Stored("ours, four earlier folds", "12 of the same, with these 3", "matched/fold?/metrics.csv"),
+    Stored("ours, `--weights openkbp`", "3 CTs of OpenKBP, an oncologist's", "unseen/metrics.csv"),
+    Stored(
+        "ours, four earlier folds", "12 such CTs, these 3 among them", "matched/fold?/metrics.csv"
+    ),
     Stored("ours, `--weights openkbp`", "0522c0014, PDDCA's drawing", "0522c0014/pddca.csv"),
     Stored("ours, `--weights openkbp`", "0522c0014, oncologist's", "0522c0014/oncologist.csv"),
     Stored("ours, `--weights openkbp`", "0522c0014, radiographer's", "0522c0014/radiographer.csv"),

@@ -171,7 +171,7 @@ _HOURS: dict[str, dict[str, Any]] = {
     },
 }
 _GPU: dict[str, dict[str, Any]] = {
-    # In-plane a head, and with it the paper's field of view: as wide, on voxels of 2.5 mm
+    # In-plane a whole head: 240 x 200 mm, where the paper's patch has 256 x 256
     "patches": {"spacing_mm": (2.5, 2.5, 2.5), "size": (48, 96, 80), "organ_share": 0.8},
     "training": {
         "epochs": 20,
@@ -247,6 +247,17 @@ def choose(what: str, value: str, valid: tuple[str, ...]) -> None:
     """Raise OrganNetError that lists the valid values unless `value` is among them."""
     if value not in valid:
         raise OrganNetError(f"unknown {what} '{value}': choose one of {', '.join(valid)}")
+
+
+def as_read_today(content: Any) -> Any:
+    """What `to_dict` of an earlier version said, as this one reads it: see `Settings.from_dict`.
+
+    As it is, where this version cannot read it, so that it can still be said what differs.
+    """
+    try:
+        return Settings.from_dict(content).to_dict()
+    except OrganNetError:
+        return content
 
 
 def differences(kept: dict[str, Any], asked: dict[str, Any]) -> list[str]:

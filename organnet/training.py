@@ -116,7 +116,8 @@ def set_rate(optimiser: torch.optim.Optimizer, plan: TrainingSettings, epoch: in
 def validation_scores(network: Network, cases: list[PreparedCase]) -> dict[str, float]:
     """Mean DSC per organ over the cases in which it is drawn, on the network's own grid.
 
-    Cheaper than the scores of a test: no resampling, no surface. NaN where no case has the organ.
+    Cheaper than the scores of a test: no resampling, no mirroring, no surface. NaN where no case
+    has the organ.
     """
     scores: dict[str, list[float]] = {organ.name: [] for organ in ORGANS}
     network.model.eval()
@@ -162,9 +163,8 @@ def batches(
 ) -> Generator[Batch, None, None]:
     """The batches that are left of the training, in all its epochs; closed, its workers end.
 
-    A GPU draws its own, which no number of workers is as fast as. Workers start once: that forks
-    this process, and the next step, which copies every page that it writes to, takes three times
-    as long.
+    A GPU, which then holds all cases, draws its own. Workers start once: that forks this process,
+    and the next step, which copies every page that it writes to, takes three times as long.
     """
     plan = settings.training
     done = (clock.epoch * plan.steps + clock.step) * plan.batch
@@ -173,16 +173,19 @@ def batches(
     left = range(done, count)
     workers = plan.workers if device.type == "cpu" else 0
     loader = DataLoader(patches, plan.batch, sampler=left, num_workers=workers, collate_fn=stack)
-    yield from loader if device.type == "cpu" else drawn_ahead(iter(loader))
+    if device.type == "cpu":
+        yield from loader
+    else:
+        yield from drawn_ahead(iter(loader))
 
 
-def drawn_ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
+def drawn_ahead(drawn: Iterator[Batch]) -> Generator[Batch, None, None]:
     """Batches on the GPU, each drawn there while the network learns from the one before."""
     aside = torch.cuda.Stream()
 
     def draw() -> Batch | None:
         with torch.cuda.stream(aside):
-            batch = next(batches, None)
+            batch = next(drawn, None)
             aside.synchronize()
         return batch
 

@@ -131,8 +131,8 @@ def _monai_gaussian(window: tuple[int, int, int]) -> torch.Tensor:
     return compute_importance_map(window, mode="gaussian", sigma_scale=1 / 8)
 
 
-@pytest.mark.parametrize("box", [True, False])
-def test_monai_draws_what_we_draw(box, smoke_run: Run, tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize(("box", "mirror"), [(True, False), (True, True), (False, False)])
+def test_monai_draws_what_we_draw(box, mirror, smoke_run: Run, tmp_path: Path, monkeypatch):
     reason = "MONAI comes with the extra bench; CI installs it"
     theirs = pytest.importorskip("benchmarks.monai_windows", reason=reason).theirs
     name = smoke_run.dataset.splits["test"][0]
@@ -146,7 +146,8 @@ def test_monai_draws_what_we_draw(box, smoke_run: Run, tmp_path: Path, monkeypat
         settings = dataclasses.replace(settings, patches=patches)
         monkeypatch.setattr("organnet.windows.STRETCH", 0)
         monkeypatch.setattr("organnet.windows.gaussian", _monai_gaussian)
-    save_weights(weights, model, settings)
+    how = dataclasses.replace(settings.inference, mirror=mirror)
+    save_weights(weights, model, dataclasses.replace(settings, inference=how))
     ours = inference.ours(str(image), str(weights), "own", str(out[0]))
     peer = theirs(str(image), str(weights), "own", box, str(out[1]))
     assert ours["windows"] > 0 and peer["windows"] > 0
@@ -155,6 +156,6 @@ def test_monai_draws_what_we_draw(box, smoke_run: Run, tmp_path: Path, monkeypat
     organs = (ours_found > 0) | (theirs_found > 0)
     assert same.mean() > 0.99 and len(np.unique(ours_found)) > 2
     if box:
-        assert ours["windows"] == peer["windows"] == 8
+        assert ours["windows"] == peer["windows"] == (16 if mirror else 8)
     # over the whole volume the windows lie elsewhere, and sixty steps' training is unsure
     assert same[organs].mean() > (0.99 if box else 0.5), same[organs].mean()

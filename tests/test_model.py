@@ -134,7 +134,8 @@ def test_a_flat_convolution_of_images_is_that_of_volumes(
     layout: torch.memory_format, rate: int
 ) -> None:
     """What a GPU takes, on the CPU: the numbers, their gradients and how they lie in memory."""
-    flat = FlatConv(3, 5, FLAT, padding=(0, rate, rate), dilation=rate).double()
+    rates = (1, rate, rate)
+    flat = FlatConv(3, 5, FLAT, padding=(0, rate, rate), dilation=rates).double()
     x = torch.randn(2, 3, 4, 6, 7, dtype=torch.double).to(memory_format=layout).requires_grad_()
     sides = []
     for convolve in (flat.forward, flat.of_images):
@@ -145,6 +146,21 @@ def test_a_flat_convolution_of_images_is_that_of_volumes(
         torch.testing.assert_close(images, volumes)
     if layout == torch.channels_last_3d:
         assert sides[1][0].is_contiguous(memory_format=layout)
+
+
+def test_the_flat_rows_alone_are_of_flat_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variant in ("organnet", "all-3d"):
+        model = OrganNet(make_settings("phantom", "smoke", variant).model)
+        flat = {n.split(".")[0] for n, m in model.named_modules() if isinstance(m, FlatConv)}
+        assert flat == ({"row_1", "row_15"} if variant == "organnet" else set())
+    taken = []
+    monkeypatch.setattr(FlatConv, "of_images", lambda _, x: taken.append(x) or x)
+    flat, x = FlatConv(1, 1, FLAT, padding=(0, 1, 1)), torch.zeros(1, 1, 2, 4, 4)
+    flat(x)
+    assert not taken
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    flat(x)
+    assert len(taken) == 1
 
 
 def test_every_parameter_learns() -> None:

@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import json
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,12 +18,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from organnet.checkpoints import Clock
 from organnet.errors import OrganNetError, RunError
 from organnet.layout import CHECKPOINT_NAME, WEIGHTS_NAME
-from organnet.patches import Batch
+from organnet.patches import CPU, Batch, volumes_on
 from organnet.prepared import PreparedCase, drawn_classes
 from organnet.settings import Settings, make_settings
-from organnet.training import LOG_COLUMNS, drawn_ahead, set_rate, train, write_log
+from organnet.tensors import load_tensors, save_tensors
+from organnet.training import LOG_COLUMNS, batches, drawn_ahead, set_rate, train, write_log
 from organnet.weights import load_network
 
 
@@ -103,6 +107,7 @@ def test_workers_do_not_matter_and_start_once(
         seen.update(child.pid for child in multiprocessing.active_children())
 
     monkeypatch.setattr(module, "train_step", step)
+    monkeypatch.setattr(module, "pick_device", lambda: CPU)  # a GPU takes no workers
     train(tmp_path, settings(workers=2), CASES, CASES[:1])
     assert same_weights(tmp_path, undisturbed)
     assert len(seen) == 2 and not multiprocessing.active_children()
@@ -118,6 +123,7 @@ def test_workers_end_with_a_training_that_fails(
         raise RunError("the loss is not finite")
 
     monkeypatch.setattr(module, "train_step", fail)
+    monkeypatch.setattr(module, "pick_device", lambda: CPU)
     with pytest.raises(RunError) as kept:  # as a notebook keeps the last error
         train(tmp_path, settings(workers=2), CASES, [])
     assert not multiprocessing.active_children() and kept.traceback
@@ -173,6 +179,45 @@ def test_a_gpu_that_cannot_draw_says_so_and_its_thread_ends() -> None:
     next(ahead)
     ahead.close()
     assert threading.active_count() == before
+
+
+def test_a_gpu_holds_the_cases_takes_no_workers_and_draws_ahead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """But for where it lies a batch is the CPU's: there is no GPU here to make other noise."""
+    gpu, asked = torch.device("cuda"), []
+    plain = list(batches(CASES, settings(epochs=1), Clock(), CPU))
+
+    def on_cpu(device: torch.device, case: PreparedCase) -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append((device, case))
+        return volumes_on(CPU, case)
+
+    def ahead(drawn: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in drawn:
+            assert not multiprocessing.active_children()
+            yield batch
+
+    monkeypatch.setattr("organnet.patches.volumes_on", on_cpu)
+    monkeypatch.setattr("organnet.training.drawn_ahead", ahead)
+    drawn = list(batches([*CASES, CASES[0]], settings(epochs=1, workers=2), Clock(), gpu))
+    assert asked == [(gpu, case) for case in CASES]  # each once, however often it is shown
+    drawn = list(batches(CASES, settings(epochs=1, workers=2), Clock(), gpu))
+    for one, two in zip(plain, drawn, strict=True):
+        assert torch.equal(one.ct, two.ct) and torch.equal(one.labels, two.labels)
+
+
+def test_settings_that_are_newer_than_a_training_do_not_end_it(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(undisturbed, tmp_path / "run")
+    (tmp_path / "run" / WEIGHTS_NAME).unlink()
+    path = tmp_path / "run" / CHECKPOINT_NAME
+    tensors, about = load_tensors(path)
+    earlier = json.loads(about["settings"])
+    del earlier["inference"]["mirror"]
+    save_tensors(path, tensors, about | {"settings": json.dumps(earlier)})
+    train(tmp_path / "run", settings(), CASES, CASES[:1])
+    assert same_weights(tmp_path / "run", undisturbed)
 
 
 def test_another_seed_is_another_training(undisturbed: Path, tmp_path: Path) -> None:

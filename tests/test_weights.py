@@ -12,7 +12,7 @@ from torch import nn
 from organnet import weights as module
 from organnet.errors import OrganNetError
 from organnet.experiment import Run, evaluate_run, open_run, train_run
-from organnet.files import sha256
+from organnet.files import read_json, sha256, write_json
 from organnet.layout import CHECKPOINT_NAME, find_weights
 from organnet.model import OrganNet
 from organnet.organs import ORGAN_NAMES
@@ -167,6 +167,10 @@ def test_a_run_goes_on_from_other_weights(smoke_run: Run, tmp_path: Path) -> Non
     run = open_run("phantom", "smoke", root, tmp_path, seed=1, start=smoke_run.folder)
     assert run.settings.training.start == sha256(smoke_run.folder / "weights.safetensors")
     assert sha256(tmp_path / START_NAME) == run.settings.training.start
+    assert open_run("phantom", "smoke", root, tmp_path, seed=1).settings == run.settings
+    content = read_json(tmp_path / "settings.json")
+    del content["settings"]["inference"]["mirror"]  # as before there was such a setting
+    write_json(tmp_path / "settings.json", content)
     assert open_run("phantom", "smoke", root, tmp_path, seed=1).settings == run.settings
     train_run(run)
     assert run.log["loss"][0] < smoke_run.log["loss"][0]
