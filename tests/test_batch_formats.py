@@ -84,6 +84,8 @@ def test_an_image_is_written_as_what_it_can_be(
     (row,) = manifest(out)
     assert (row["case"], row["outputs"]) == (case.name, f"{case.name}.nrrd")
     assert row["weights"] == smoke_run.folder.name
+    assert int(row["warnings"]) >= 1
+    assert said.removeprefix(f"{case.name}: ") in (out / "report.html").read_text("utf-8")
     with pytest.raises(OrganNetError, match="is no DICOM series"):
         segment([case], [smoke_run.folder], out, formats=["rtstruct"])
 

@@ -140,7 +140,8 @@ def test_best_median_and_worst_are_found_and_drawn():
     assert len(figure.axes) == 9
     titles = [t.get_text() for t in figure.texts[:3]]
     n = table.dropna(subset="dsc")["case"].nunique()
-    assert titles[0].startswith(f"best of {n}: b, mean DSC ") and titles[0].endswith(" %")
+    organs = table[table["case"] == "b"]["dsc"].count()
+    assert titles[0].startswith(f"best of {n}: b, mean DSC of {organs} organs ")
     assert [title[:7] for title in titles[1:]] == ["median:", "worst: "]
     assert figures.ranked_cases(table[table["case"] == "a"]) == {"best": "a"}
     assert list(figures.ranked_cases(table[table["case"] < "c"])) == ["best", "worst"]

@@ -149,6 +149,14 @@ def writable(formats: tuple[str, ...], is_dicom: bool) -> tuple[str, ...]:
     return tuple(name for name in formats if is_dicom or not FORMATS[name].needs_dicom)
 
 
+def lacking(formats: tuple[str, ...], is_dicom: bool) -> list[str]:
+    """What a scan is not written as although that was asked for, in one line."""
+    left_out = [name for name in formats if name not in writable(formats, is_dicom)]
+    if not left_out:
+        return []
+    return [f"the scan is no DICOM series, so it has no {' and no '.join(left_out)}"]
+
+
 def why_not(given: Input, formats: tuple[str, ...]) -> str | None:
     """Why an input can be written in none of these formats; None where it can in one."""
     if writable(formats, given.is_dicom):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from organnet.batch.books import Books
 from organnet.batch.finding import find_inputs, numbered
-from organnet.batch.formats import apart, choose_formats, why_not, writable
+from organnet.batch.formats import apart, choose_formats, lacking, why_not
 from organnet.batch.inputs import Input
 from organnet.batch.opening import numbers_given, open_books
 from organnet.batch.record import How
@@ -94,7 +94,7 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
                 tqdm.write(f"{given.name} was done before")
                 for path in books.edited(given):
                     tqdm.write(f"{path} was changed since, and is kept")
-                _tell(_lacking(given, how.formats), given)
+                _tell(lacking(how.formats, given.is_dicom), given)
             elif answer.message:
                 failures[given.name] = answer.message
                 if len(inputs) > 1:
@@ -106,7 +106,6 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
                     tqdm.write(
                         f"{path} was changed since, and is kept; new files are without that change"
                     )
-                _tell(_lacking(given, how.formats), given)
                 _tell(map(books.one_line, _of_scan(answer, out)), given)
         books.finish()
     return _told(failures, len(inputs))
@@ -124,14 +123,6 @@ def _removed(answer: Answer | None) -> list[str]:
     first, rest = answer.removed[:3], answer.removed[3:]
     names = ", ".join(first) + (f" and {len(rest)} more" if rest else "")
     return [f"{names} of an earlier run, made otherwise, removed"]
-
-
-def _lacking(given: Input, formats: tuple[str, ...]) -> list[str]:
-    """What an input is not written as although that was asked for, in one line."""
-    lacking = [name for name in formats if name not in writable(formats, given.is_dicom)]
-    if not lacking:
-        return []
-    return [f"the scan is no DICOM series, so it has no {' and no '.join(lacking)}"]
 
 
 def _of_scan(answer: Answer, out: Path) -> list[str]:

@@ -73,7 +73,8 @@ def best_median_worst(
     rows = []
     for rank, name in ranked_cases(metrics).items():
         of = f" of {len(means)}" if rank == "best" else ""
-        title = f"{rank}{of}: {name}, mean DSC {100 * means[name]:.0f} %"
+        organs = metrics[metrics["case"] == name]["dsc"].count()
+        title = f"{rank}{of}: {name}, mean DSC of {organs} organs {100 * means[name]:.0f} %"
         rows.append((title, view_of(cases[name], predictions[name])))
     return _rows(rows, hu_window)
 
