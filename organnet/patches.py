@@ -69,7 +69,7 @@ class Patches(torch.utils.data.Dataset):
         self.settings = settings
         self.count = count
         self.seed = seed
-        self.volumes = {case: volumes_on(device, case) for case in cases}
+        self.volumes = {case: volumes_on(device, case) for case in dict.fromkeys(cases)}
 
     def __len__(self) -> int:
         return self.count

@@ -189,7 +189,7 @@ def drawn_ahead(drawn: Iterator[Batch]) -> Generator[Batch, None, None]:
             aside.synchronize()
         return batch
 
-    with ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(1, thread_name_prefix="drawing") as thread:
         drawing = thread.submit(draw)
         while batch := drawing.result():
             drawing = thread.submit(draw)

@@ -104,7 +104,7 @@ def test_the_shipped_weights_follow_a_turned_patient(phantom: Volume) -> None:
     networks = [load_network(Path("openkbp"))]
     expected = predict(networks, phantom).labels
     large = [n for n in range(1, 10) if np.count_nonzero(expected.array == n) > 200]
-    assert len(large) >= 5
+    assert {1, 3, 6, 7} <= set(large)  # brain stem, mandible, parotids
     for turn in ((0.0, 0.0, 0.14), (0.0, -0.14, 0.0)):
         scan = turned(rotated(phantom, np.array(turn)), (1, 0, 2), (1, -1, -1))
         back = sampled(predict(networks, scan).labels, phantom, order=0)

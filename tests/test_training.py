@@ -140,6 +140,10 @@ def read_by(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
     return kept
 
 
+def drawing_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("drawing")]
+
+
 def one_patch(value: int) -> Batch:
     labels = torch.full((1, 2, 2, 2), value, dtype=torch.uint8)
     return Batch(labels[None].float(), labels, torch.ones(1, 10, dtype=torch.bool))
@@ -149,7 +153,6 @@ def test_a_gpu_draws_one_batch_ahead_and_keeps_it_until_it_is_learned_from(
     read_by: dict[int, str],
 ) -> None:
     drawn = [threading.Event() for _ in range(4)]
-    before = threading.active_count()
 
     def draw() -> Iterator[Batch]:
         for n, event in enumerate(drawn):
@@ -161,7 +164,7 @@ def test_a_gpu_draws_one_batch_ahead_and_keeps_it_until_it_is_learned_from(
         assert read_by[id(batch.ct)] == read_by[id(batch.labels)] == "the network's"
         assert n == 3 or drawn[n + 1].wait(10), "the next is not drawn before it is asked for"
         assert n > 1 or not drawn[n + 2].is_set()
-    assert n == 3 and threading.active_count() == before
+    assert n == 3 and not drawing_threads()
 
 
 @pytest.mark.usefixtures("read_by")
@@ -170,15 +173,15 @@ def test_a_gpu_that_cannot_draw_says_so_and_its_thread_ends() -> None:
         yield one_patch(0)
         raise RunError("out of memory")
 
-    before = threading.active_count()
     ahead = drawn_ahead(draw())
     next(ahead)
     with pytest.raises(RunError, match="out of memory"):
         next(ahead)
     ahead = drawn_ahead(draw())
     next(ahead)
+    assert len(drawing_threads()) == 1
     ahead.close()
-    assert threading.active_count() == before
+    assert not drawing_threads()
 
 
 def test_a_gpu_holds_the_cases_takes_no_workers_and_draws_ahead(
