@@ -266,7 +266,8 @@ def _refuse_another_run(path: Path, content: dict) -> None:
     stored = read_json(path)
     settings = as_read_today(stored.get("settings", {}))
     if settings != content["settings"]:
-        other = differences(settings, content["settings"])
+        readable = isinstance(settings, dict)
+        other = differences(settings if readable else {}, content["settings"])
         raise OrganNetError(
             f"{path} is of a run with other settings ({shortened(other)}): choose another --out"
         )

@@ -152,13 +152,13 @@ def entropy_nats(probabilities: Float[Tensor, "10 z y x"]) -> Float[np.ndarray, 
 def _mean_probabilities(
     networks: list[Network], hu: np.ndarray, overlap: float, deep: bool
 ) -> Float[Tensor, "10 z y x"]:
-    probabilities = (
-        window_probabilities(network, hu, overlap, deep or network.settings.inference.mirror)
-        for network in networks
-    )
-    total = next(probabilities)
-    for more in probabilities:
-        total += more
+    def seen_by(network: Network) -> Float[Tensor, "10 z y x"]:
+        mirror = deep or network.settings.inference.mirror
+        return window_probabilities(network, hu, overlap, mirror)
+
+    total = seen_by(networks[0])
+    for network in networks[1:]:
+        total += seen_by(network)
     total /= len(networks)
     return total
 

@@ -115,11 +115,13 @@ class Settings:
             f.name: f.default_factory for f in dataclasses.fields(Settings) if f.name in _PARTS
         }
         try:
+            if unknown := content.keys() - {f.name for f in dataclasses.fields(Settings)}:
+                raise TypeError(f"unknown {', '.join(sorted(unknown))}")
             return Settings(
                 **{key: content[key] for key in ("dataset", "profile", "variant")},
                 **{key: type(make())(**_tuples(content[key])) for key, make in parts.items()},
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise OrganNetError(
                 f"these settings are not of this version of organnet ({error}): train again"
             ) from error

@@ -84,8 +84,13 @@ def test_an_image_is_written_as_what_it_can_be(
     (row,) = manifest(out)
     assert (row["case"], row["outputs"]) == (case.name, f"{case.name}.nrrd")
     assert row["weights"] == smoke_run.folder.name
-    assert int(row["warnings"]) >= 1
-    assert said.removeprefix(f"{case.name}: ") in (out / "report.html").read_text("utf-8")
+    warned = said.removeprefix(f"{case.name}: ")
+    assert warned in (out / "report.html").read_text("utf-8")
+    for asked in (["nrrd"], ["nrrd", "rtstruct"]):  # it is of what a run asks for
+        assert segment([case], [smoke_run.folder], out, formats=asked) == 0
+        report, before = (out / "report.html").read_text("utf-8"), int(row["warnings"])
+        assert ("so it has no" in report) == ("rtstruct" in asked)
+        assert int(manifest(out)[0]["warnings"]) == before - (asked == ["nrrd"])
     with pytest.raises(OrganNetError, match="is no DICOM series"):
         segment([case], [smoke_run.folder], out, formats=["rtstruct"])
 

@@ -17,7 +17,7 @@ from organnet.layout import CHECKPOINT_NAME, find_weights
 from organnet.model import OrganNet
 from organnet.organs import ORGAN_NAMES
 from organnet.scoring import METRICS_NAME, score_weights
-from organnet.settings import VARIANTS, make_settings
+from organnet.settings import VARIANTS, Settings, as_read_today, make_settings
 from organnet.tensors import load_tensors, save_tensors
 from organnet.training import START_NAME
 from organnet.weights import autocast, export_weights, folded, load_network, save_weights
@@ -129,6 +129,14 @@ def test_settings_newer_than_a_file_are_as_before_and_unknown_ones_are_refused(f
     save_tensors(file, tensors, {"settings": json.dumps(content)})
     with pytest.raises(OrganNetError, match=r"not of this version of organnet .*depth"):
         load_network(file)
+
+
+@pytest.mark.parametrize("change", [{"extra": {}}, {"model": None}, {"model": "deep"}])
+def test_parts_of_settings_that_are_not_known_are_not_passed_over(change: dict) -> None:
+    content = SETTINGS.to_dict() | change
+    with pytest.raises(OrganNetError, match="not of this version of organnet"):
+        Settings.from_dict(content)
+    assert as_read_today(content) == content  # so that it can be said what differs
 
 
 def test_weights_of_other_organs_are_refused(

@@ -44,6 +44,7 @@ class Books:
             may be given: a link shows its path, and after a kill it stays.
         done_before: names of the cases that earlier runs did and this one did not do again.
         failed: cases that failed in this run while what lies there under their name stays.
+        lacking: of cases of this run, what they could not be written as although it was asked for.
     """
 
     out: Path
@@ -53,6 +54,7 @@ class Books:
     links: Path
     done_before: set[str] = field(default_factory=set)
     failed: dict[str, Record] = field(default_factory=dict)
+    lacking: dict[str, list[str]] = field(default_factory=dict)
 
     def to_write(self, given: Input, input_sha256: str) -> tuple[str, ...]:
         """The formats that this input can be written in and is not yet, of those asked for."""
@@ -185,12 +187,13 @@ class Books:
         return sorted([*rows, *self.failed.values()], key=lambda record: record.case)
 
     def _as_it_lies(self, record: Record) -> Record:
-        """The record, with a warning of each output that a person has changed since."""
+        """The record, with a warning of each output changed since, or that could not be made."""
         notes = [
             f"{path.name} was changed since: picture, volumes and warnings are of what it was"
             for path in record.edited(self.out)
         ]
-        return replace(record, warnings=(*notes, *record.warnings))
+        lacking = self.lacking.get(record.case, ())
+        return replace(record, warnings=(*notes, *record.warnings, *lacking))
 
     def _failed_now(self, record: Record) -> bool:
         failed = self.failed.get(record.case)

@@ -90,11 +90,13 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
         for given in tqdm(inputs, unit="case", disable=None):
             answer = _segment(given, books, worker, only=len(inputs) == 1)
             _tell(_removed(answer), given)
+            if answer is None or not answer.message:
+                books.lacking[given.name] = lacking(how.formats, given.is_dicom)
             if answer is None:
                 tqdm.write(f"{given.name} was done before")
                 for path in books.edited(given):
                     tqdm.write(f"{path} was changed since, and is kept")
-                _tell(lacking(how.formats, given.is_dicom), given)
+                _tell(books.lacking[given.name], given)
             elif answer.message:
                 failures[given.name] = answer.message
                 if len(inputs) > 1:
@@ -106,6 +108,7 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
                     tqdm.write(
                         f"{path} was changed since, and is kept; new files are without that change"
                     )
+                _tell(books.lacking[given.name], given)
                 _tell(map(books.one_line, _of_scan(answer, out)), given)
         books.finish()
     return _told(failures, len(inputs))

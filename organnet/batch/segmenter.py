@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from organnet.batch.checks import warnings_of
-from organnet.batch.formats import FORMATS, Segmented, lacking, writable
+from organnet.batch.formats import FORMATS, Segmented, writable
 from organnet.batch.inputs import Input
 from organnet.batch.measure import measure
 from organnet.batch.record import How, picture_name
@@ -40,11 +40,7 @@ class Segmenter:
         save(case_planes(case), folder / picture_name(given.name))
         return Answer(
             outputs=tuple(path.relative_to(folder).as_posix() for path in paths),
-            notes=(
-                *scan.warnings,
-                *lacking(self.how.formats, scan.series is not None),
-                *_between_images(found),
-            ),
+            notes=(*scan.warnings, *_between_images(found)),
             warnings=warnings_of(prediction.labels, organs),
             volumes_ml={name: organ.volume_ml for name, organ in organs.items()},
         )

@@ -73,8 +73,9 @@ def best_median_worst(
     rows = []
     for rank, name in ranked_cases(metrics).items():
         of = f" of {len(means)}" if rank == "best" else ""
-        organs = metrics[metrics["case"] == name]["dsc"].count()
-        title = f"{rank}{of}: {name}, mean DSC of {organs} organs {100 * means[name]:.0f} %"
+        count = metrics[metrics["case"] == name]["dsc"].count()
+        organs = "1 organ" if count == 1 else f"{count} organs"
+        title = f"{rank}{of}: {name}, mean DSC of {organs} {100 * means[name]:.0f} %"
         rows.append((title, view_of(cases[name], predictions[name])))
     return _rows(rows, hu_window)
 
