@@ -12,11 +12,9 @@ from benchmarks.inference import MONAI_OVERLAP, network_on
 from organnet.grids import grid_size, resize
 from organnet.head import head_box
 from organnet.inference import drop_stray_pieces
-from organnet.organs import FLIPPED_LABELS
 from organnet.patches import network_units
 from organnet.volume import on_grid_of, read_ct, to_lps, write_volume
-from organnet.weights import Network
-from organnet.windows import VOXELS_AT_ONCE, likeliest
+from organnet.windows import VOXELS_AT_ONCE, likeliest, probabilities_in
 
 
 @torch.inference_mode()
@@ -28,7 +26,7 @@ def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str
     As MONAI's bundles do it: softmax, probabilities back onto the CT's grid, arg-max.
     """
     network = network_on(grid, weights)
-    patches = network.settings.patches
+    patches, inference = network.settings.patches, network.settings.inference
     ct = read_ct(Path(image))
     lps = to_lps(ct)
     where = head_box(lps) if box else (slice(None),) * 3
@@ -39,8 +37,8 @@ def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str
             network_units(hu, patches.hu_window)[None, None],
             roi_size=patches.size,
             sw_batch_size=max(1, VOXELS_AT_ONCE // math.prod(patches.size)),
-            predictor=lambda patch: probabilities_in(network, patch),
-            overlap=network.settings.inference.overlap if box else MONAI_OVERLAP,
+            predictor=lambda patch: probabilities_in(network, patch, inference.mirror),
+            overlap=inference.overlap if box else MONAI_OVERLAP,
             mode="gaussian",
             padding_mode="constant",
             cval=-1.0,
@@ -51,12 +49,3 @@ def theirs(image: str, weights: str, grid: str, box: bool, out: str) -> dict[str
     drop_stray_pieces(labels[where], lps.spacing_mm)
     write_volume(on_grid_of(lps.with_array(labels), ct), Path(out))
     return {"network": spent.seconds, "windows": spent.windows}
-
-
-def probabilities_in(network: Network, windows: torch.Tensor) -> torch.Tensor:
-    """Of the ten classes in these windows, averaged with those of their mirror images if so set."""
-    p = network.model(windows).softmax(1)
-    if network.settings.inference.mirror:
-        mirrored = network.model(windows.flip(-1)).softmax(1)
-        p = (p + mirrored.flip(-1)[:, list(FLIPPED_LABELS)]) / 2
-    return p

@@ -141,11 +141,21 @@ def _seen_through(
     device = next(network.model.parameters()).device
     windows = torch.stack([ct[place] for place in places])[:, None]
     windows = network_units(windows, network.settings.patches.hu_window).to(device)
+    return probabilities_in(network, windows, mirror).cpu()
+
+
+def probabilities_in(
+    network: Network, windows: Float[Tensor, "b 1 z y x"], mirror: bool
+) -> Float[Tensor, "b 10 z y x"]:
+    """Of the ten classes, in windows of network units.
+
+    With `mirror` averaged with those of the mirrored windows, left and right organs swapped back.
+    """
     p = _softmax(network, windows)
     if mirror:
         mirrored = _softmax(network, windows.flip(-1))
         p = (p + mirrored.flip(-1)[:, list(FLIPPED_LABELS)]) / 2
-    return p.cpu()
+    return p
 
 
 def _softmax(network: Network, windows: Float[Tensor, "b 1 z y x"]) -> Float[Tensor, "b 10 z y x"]:
