@@ -114,7 +114,7 @@ def mode_step(
     if work == "inference":
         state.model.eval()
     network = torch.compile(state.model) if compiled else state.model
-    state = TrainingState(network, state.optimiser, state.scaler, state.clock)
+    state = TrainingState(network, state.optimiser, state.clock)
 
     @torch.inference_mode()
     def forward(batch: Batch) -> None:

@@ -13,6 +13,7 @@ from organnet.evaluation import METRICS, definition_lines, read_metrics
 from organnet.experiment import evaluate_run, open_run
 from organnet.figures.ablation import p_text, variant_title
 from organnet.files import atomic_path, read_json
+from organnet.layout import SETTINGS_NAME
 from organnet.metrics import DEFINITIONS
 from organnet.model import OrganNet, parameter_count
 from organnet.organs import ORGAN_NAMES
@@ -20,7 +21,6 @@ from organnet.scoring import METRICS_NAME
 from organnet.settings import VARIANTS, Settings
 from organnet.statistics import bootstrap_interval, case_means, compare, holm
 
-SETTINGS_NAME = "settings.json"
 OURS = "organnet"
 ABOUT = (
     "Means over cases of each one's mean of organs; the difference is to the paper's network, p of "

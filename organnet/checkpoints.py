@@ -38,7 +38,6 @@ class TrainingState:
 
     model: torch.nn.Module
     optimiser: torch.optim.Adam
-    scaler: torch.amp.GradScaler
     clock: Clock
 
 
@@ -58,7 +57,6 @@ def save_checkpoint(path: Path, state: TrainingState, settings: Settings) -> Non
     about = {
         "settings": json.dumps(settings.to_dict()),
         "clock": json.dumps(vars(state.clock)),
-        "scaler": json.dumps(state.scaler.state_dict()),
     }
     save_tensors(path, tensors, about)
 
@@ -73,7 +71,7 @@ def load_checkpoint(path: Path, state: TrainingState, settings: Settings) -> Non
     tensors, about = load_tensors(path)
     try:
         trained_with = as_read_today(json.loads(about["settings"]))
-        clock, scaler = json.loads(about["clock"]), json.loads(about["scaler"])
+        clock = json.loads(about["clock"])
     except (KeyError, ValueError) as error:
         raise OrganNetError(f"{path} is no checkpoint: delete it to start again") from error
     if trained_with != settings.to_dict():
@@ -89,5 +87,4 @@ def load_checkpoint(path: Path, state: TrainingState, settings: Settings) -> Non
             moments.setdefault(int(index), {})[name] = value
     groups = state.optimiser.state_dict()["param_groups"]
     state.optimiser.load_state_dict({"state": moments, "param_groups": groups})
-    state.scaler.load_state_dict(scaler)
     state.clock = Clock(**clock)

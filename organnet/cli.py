@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from organnet.errors import OrganNetError, RunError
+from organnet.layout import WEIGHTS_NAME
 from organnet.settings import PROFILES, VARIANTS
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def training(
         return
     run = open_run(dataset, profile, data, out, variant or "organnet", seed, start)
     train_run(run)
-    print(f"weights: {run.folder / 'weights.safetensors'}")
+    print(f"weights: {run.folder / WEIGHTS_NAME}")
 
 
 @app.command()
@@ -162,7 +163,7 @@ def score(
 def evaluate(
     prediction: Annotated[Path, typer.Argument(help="label map, case folder, or folder of them")],
     reference: Annotated[Path, typer.Argument(help="the same, to compare with")],
-    out: Annotated[Path, typer.Option(help="table to write")] = Path("metrics.csv"),
+    out: Annotated[Path, typer.Option(help="table to write, CSV")],
 ) -> None:
     """Score predictions against references: DSC, HD95 and surface DSC per case and organ."""
     from organnet.evaluation import evaluate as score
@@ -181,7 +182,7 @@ def agreement(
     data: Annotated[
         Path, typer.Argument(help="folder with oncologist/ and radiographer/, or of such folders")
     ],
-    out: Annotated[Path, typer.Option(help="table to write")] = Path("metrics.csv"),
+    out: Annotated[Path, typer.Option(help="table to write, CSV")],
     openkbp: Annotated[
         Path | None,
         typer.Option(

@@ -120,14 +120,17 @@ def read_metrics(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise OrganNetError(f"{path} does not exist: run `organnet evaluate` to write it")
     try:
-        table = pd.read_csv(path, dtype={"case": str})
+        table = pd.read_csv(path, dtype={"case": str}, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:  # ValueError: pandas' parser and unicode errors
         raise OrganNetError(f"{path} is no readable table: evaluate again") from error
     if tuple(table.columns) != METRIC_COLUMNS or not set(table["status"]) <= set(STATUSES):
         raise OrganNetError(
             f"{path} is no table of scores: its columns must be {', '.join(METRIC_COLUMNS)}"
         )
-    return table.astype(dict.fromkeys(METRICS, float))
+    try:
+        return table.astype(dict.fromkeys(METRICS, float))
+    except ValueError as error:
+        raise OrganNetError(f"{path} has a score that is no number: evaluate again") from error
 
 
 def summarise(table: pd.DataFrame) -> dict[str, Any]:

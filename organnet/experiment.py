@@ -23,10 +23,23 @@ from organnet.errors import OrganNetError
 from organnet.evaluation import read_metrics
 from organnet.files import atomic_path, make_folder, read_json, sha256, write_json
 from organnet.inference import Prediction, predict, write_prediction
-from organnet.layout import CHECKPOINT_NAME, WEIGHTS_NAME, find_weights
+from organnet.layout import (
+    CHECKPOINT_NAME,
+    SETTINGS_NAME,
+    SPLITS_NAME,
+    WEIGHTS_NAME,
+    find_weights,
+)
 from organnet.phantom import SIZES, write_phantom
 from organnet.prepared import PreparedCase, prepare_all
-from organnet.scoring import METRICS_NAME, SUMMARY_NAME, prediction_path, score_cases
+from organnet.scoring import (
+    METRICS_NAME,
+    PREDICTIONS,
+    SUMMARY_NAME,
+    has_scores,
+    prediction_path,
+    score_cases,
+)
 from organnet.settings import (
     PROFILES,
     Settings,
@@ -48,6 +61,7 @@ from organnet.weights import (
 PHANTOM_CASES = {"smoke": 6, "demo": 36, "paper": 48}
 """By profile; the others train on the demo's."""
 PHANTOM_SEED = 0
+FIRST_NOTEBOOK = Path("notebooks", "01_exploration.ipynb")
 RECORDED = ("torch", "numpy", "scipy", "pandas", "SimpleITK", "safetensors", "papermill")
 
 
@@ -80,9 +94,9 @@ class Run:
 
 
 def project_root() -> Path:
-    """The repository a reader works in: the nearest folder upwards with notebooks/, else here."""
+    """The repository a reader works in: the nearest folder upwards with the notebooks, or here."""
     here = Path.cwd()
-    return next((p for p in (here, *here.parents) if (p / "notebooks").is_dir()), here)
+    return next((p for p in (here, *here.parents) if (p / FIRST_NOTEBOOK).is_file()), here)
 
 
 def open_run(
@@ -105,10 +119,10 @@ def open_run(
     """
     choose("dataset", dataset, DATASETS)
     settings = make_settings(dataset, profile, variant, seed)
-    if settings.training.precision == "auto":
-        training = dataclasses.replace(settings.training, precision=fast_precision(pick_device()))
-        settings = dataclasses.replace(settings, training=training)
     folder = Path(out) if out else project_root() / "runs" / default_name(settings)
+    if settings.training.precision == "auto":
+        training = dataclasses.replace(settings.training, precision=_precision(folder))
+        settings = dataclasses.replace(settings, training=training)
     if start is not None:
         _refuse_unfit(start, settings)
     settings = _started(settings, folder / START_NAME, start)
@@ -120,17 +134,29 @@ def open_run(
         with contextlib.suppress(OSError):  # not empty: a run that was there before
             folder.rmdir()
         raise
-    path = folder / "settings.json"
+    path = folder / SETTINGS_NAME
     if path.exists():
         _refuse_another_run(path, content)
     elif any((folder / name).exists() for name in (WEIGHTS_NAME, CHECKPOINT_NAME)):
         raise OrganNetError(f"{folder} holds weights but no settings.json: choose another --out")
+    elif has_scores(folder):
+        raise OrganNetError(f"{folder} holds scores of other weights: choose another --out")
     else:
         if start is not None:
             with atomic_path(folder / START_NAME) as temporary:
                 shutil.copyfile(find_weights(start), temporary)
         write_json(path, content)
     return Run(folder, settings, cases)
+
+
+def _precision(folder: Path) -> str:
+    """What a finished run was trained in, on whatever machine; for others the fastest here."""
+    stored = folder / SETTINGS_NAME
+    if (folder / WEIGHTS_NAME).exists() and stored.exists():
+        trained = as_read_today(read_json(stored).get("settings", {}))
+        with contextlib.suppress(KeyError, TypeError):  # refused as other settings, further on
+            return trained["training"]["precision"]
+    return fast_precision(pick_device())
 
 
 def _refuse_unfit(start: Path, settings: Settings) -> None:
@@ -176,7 +202,7 @@ def open_data(dataset: str, profile: str, data: Path | str | None) -> Dataset:
     size = profile if profile in PHANTOM_CASES else "demo"
     name = f"phantom-{size}" if dataset == "phantom" else dataset
     root = Path(data) if data else project_root() / "data" / name
-    if dataset == "phantom" and not (root / "splits.json").is_file():
+    if dataset == "phantom" and not (root / SPLITS_NAME).is_file():
         write_phantom(root, PHANTOM_CASES[size], PHANTOM_SEED, SIZES[size])
     return open_dataset(dataset, root)
 
@@ -207,7 +233,7 @@ def train_run(run: Run) -> None:
     """Train, or go on training, until the run has weights."""
     if (run.folder / WEIGHTS_NAME).exists():
         return
-    for stale in ("predictions", "deep"):  # of weights that somebody has deleted
+    for stale in (PREDICTIONS, "deep"):  # of weights that somebody has deleted
         shutil.rmtree(run.folder / stale, ignore_errors=True)
     for stale in (METRICS_NAME, SUMMARY_NAME):
         (run.folder / stale).unlink(missing_ok=True)

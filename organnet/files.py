@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,14 +22,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=suffix)
-        os.close(handle)
+        temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{suffix}")
+        temporary.touch(exist_ok=False)  # as open as the user's umask lets it, unlike tempfile's
     except OSError as error:
         raise _cannot_write(path, error) from error
-    temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(_usual_mode())
         _onto_disk(temporary)
         temporary.replace(path)
     except OSError as error:
@@ -44,13 +43,6 @@ def _onto_disk(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _usual_mode() -> int:
-    """What the user's umask leaves a new file; a temporary one is its owner's alone."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def make_folder(path: Path) -> Path:

@@ -58,9 +58,7 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
     cropped = lps.array[box]
     size = grid_size(cropped.shape, lps.spacing_mm, patches.spacing_mm)
     hu = resize(cropped, size)
-    inference = networks[0].settings.inference
-    overlap = inference.deep_overlap if deep else inference.overlap
-    probabilities = _mean_probabilities(networks, hu, overlap, deep)
+    probabilities = _mean_probabilities(networks, hu, deep)
 
     labels = np.zeros(lps.shape, np.uint8)
     labels[box] = label_map(probabilities, cropped.shape)
@@ -150,11 +148,12 @@ def entropy_nats(probabilities: Float[Tensor, "10 z y x"]) -> Float[np.ndarray, 
 
 
 def _mean_probabilities(
-    networks: list[Network], hu: np.ndarray, overlap: float, deep: bool
+    networks: list[Network], hu: np.ndarray, deep: bool
 ) -> Float[Tensor, "10 z y x"]:
     def seen_by(network: Network) -> Float[Tensor, "10 z y x"]:
-        mirror = deep or network.settings.inference.mirror
-        return window_probabilities(network, hu, overlap, mirror)
+        inference = network.settings.inference
+        overlap = inference.deep_overlap if deep else inference.overlap
+        return window_probabilities(network, hu, overlap, deep or inference.mirror)
 
     total = seen_by(networks[0])
     for network in networks[1:]:

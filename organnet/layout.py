@@ -21,6 +21,10 @@ IMAGE_FORMATS = {
 }
 """File suffix and the SimpleITK reader that is asked for it (asking all of them is noisy)."""
 
+SPLITS_NAME = "splits.json"
+"""Beside the case folders: which are for training, which for validation, which for the test."""
+
+SETTINGS_NAME = "settings.json"
 WEIGHTS_NAME = "weights.safetensors"
 CHECKPOINT_NAME = "checkpoint.safetensors"
 SHIPPED = Path(__file__).parent / "shipped"

@@ -13,10 +13,11 @@ from papermill.exceptions import PapermillExecutionError
 
 from organnet.errors import OrganNetError, RunError
 from organnet.evaluation import table_text
-from organnet.experiment import Run, check_cases, open_run, project_root
+from organnet.experiment import FIRST_NOTEBOOK, Run, check_cases, open_run, project_root
 from organnet.files import make_folder
+from organnet.layout import WEIGHTS_NAME
 
-NOTEBOOKS = ("01_exploration", "02_training", "03_evaluation", "04_figures")
+NOTEBOOKS = (FIRST_NOTEBOOK.stem, "02_training", "03_evaluation", "04_figures")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -42,11 +43,12 @@ def reproduce(
         refuse_unknown_parameters(source, parameters)
     for number, source in enumerate(sources, start=1):
         target = run.folder / "notebooks" / source.name
-        if is_done(source, target):
+        weights = run.folder / WEIGHTS_NAME if number > 1 else None  # 01 looks at data alone
+        reason = why_run(source, target, weights)
+        if reason is None:
             print(f"[{number}/4] {source.stem} is done: {target}", flush=True)
             continue
-        again = ", again: its cells have changed; what is trained stays" if target.exists() else ""
-        print(f"[{number}/4] {source.stem}{again}", flush=True)
+        print(f"[{number}/4] {source.stem}{reason and f', again: {reason}'}", flush=True)
         execute(source, target, parameters)
     return run
 
@@ -61,17 +63,28 @@ def report(run: Run) -> str:
 def notebook_folder() -> Path:
     """Where the four notebooks lie: the repository of the caller, else the one of this package."""
     for root in (project_root(), Path(__file__).parent.parent):
-        if (root / "notebooks" / f"{NOTEBOOKS[0]}.ipynb").is_file():
-            return root / "notebooks"
-    raise OrganNetError(
-        "no notebooks/01_exploration.ipynb here: run this from a clone of the project"
-    )
+        if (root / FIRST_NOTEBOOK).is_file():
+            return root / FIRST_NOTEBOOK.parent
+    raise OrganNetError(f"no {FIRST_NOTEBOOK} here: run this from a clone of the project")
 
 
-def is_done(source: Path, target: Path) -> bool:
-    """Whether `target` is a notebook that ran to its end, with the cells that it has today."""
+def why_run(source: Path, target: Path, weights: Path | None) -> str | None:
+    """Why a notebook is to be run: "" the first time; None where it has run to its end, as it is.
+
+    `weights` are those that it shows: they are not younger than it.
+    """
+    if not target.exists():
+        return ""
     made = _cells(target)
-    return made is not None and made == _cells(source)
+    if made is None:
+        return f"{target} is no whole notebook"
+    if weights is not None and not weights.exists():
+        return "its weights are gone"
+    if weights is not None and weights.stat().st_mtime > target.stat().st_mtime:
+        return "its weights are of another training"
+    if made != _cells(source):
+        return "its cells have changed; what is trained stays"
+    return None
 
 
 def _cells(notebook: Path) -> list[str] | None:

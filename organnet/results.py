@@ -64,7 +64,7 @@ STORED = (
 def results_folder() -> Path | None:
     """results/ of the repository a reader works in, else of the one this package lies in."""
     roots = (project_root(), Path(__file__).parent.parent)
-    return next((r / "results" for r in roots if (r / "results").is_dir()), None)
+    return next((r / "results" for r in roots if (r / "results" / OBSERVERS).is_file()), None)
 
 
 def observers_scores() -> pd.DataFrame | None:

@@ -12,7 +12,7 @@ from organnet.errors import OrganNetError
 from organnet.evaluation import metrics_table, summarise, write_metrics
 from organnet.files import atomic_path, make_folder, read_json, sha256, write_json
 from organnet.inference import predict
-from organnet.layout import find_weights
+from organnet.layout import SETTINGS_NAME, find_weights
 from organnet.metrics import score_case
 from organnet.sides import count_sides
 from organnet.volume import read_volume, write_volume
@@ -22,11 +22,17 @@ METRICS_NAME = "metrics.csv"
 SUMMARY_NAME = "summary.json"
 SIDES_NAME = "sides.csv"
 SCORED_NAME = "scored.json"
+PREDICTIONS = "predictions"
 
 
 def prediction_path(folder: Path, case_name: str) -> Path:
     """Where the label map predicted for a case lies in a folder of scores."""
-    return folder / "predictions" / f"{case_name}.nrrd"
+    return folder / PREDICTIONS / f"{case_name}.nrrd"
+
+
+def has_scores(folder: Path) -> bool:
+    """Whether somebody's predictions or scores lie in a folder."""
+    return any((folder / name).exists() for name in (PREDICTIONS, METRICS_NAME, SCORED_NAME))
 
 
 def score_cases(
@@ -69,8 +75,8 @@ def score_weights(
 ) -> pd.DataFrame:
     """Score weights on a split of a data set they were not trained on; goes on where it stopped.
 
-    Raises OrganNetError where the split is empty, or `folder` holds scores of other weights, other
-    cases or data, or another kind of inference.
+    Raises OrganNetError where the split is empty, or `folder` holds a run, or scores of other
+    weights, other cases or data, or another kind of inference.
     """
     names = dataset.splits[split]
     if not names:
@@ -83,7 +89,10 @@ def score_weights(
         "deep": deep,
     }
     note = make_folder(folder) / SCORED_NAME
-    if note.exists() and read_json(note) != scored:
-        raise OrganNetError(f"{note} is of other weights, cases or data: choose another --out")
+    if note.exists():
+        if read_json(note) != scored:
+            raise OrganNetError(f"{note} is of other weights, cases or data: choose another --out")
+    elif (folder / SETTINGS_NAME).exists() or has_scores(folder):
+        raise OrganNetError(f"{folder} holds a run or other scores: choose another --out")
     write_json(note, scored)
     return score_cases([load_network(path) for path in weights], dataset, names, folder, deep)

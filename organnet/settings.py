@@ -70,7 +70,7 @@ class TrainingSettings:
     learning_rate: float = 1e-3  # [paper] Adam
     drop_every: int = 50  # [paper] epochs after which the rate is divided by ten
     lowest_rate: float = 1e-5  # [paper]
-    precision: str = "float32"  # float32, bfloat16, float16 (GPU only), or auto
+    precision: str = "float32"  # float32, bfloat16, or auto: what is fast
     workers: int = 0
     validate_every: int = 10  # epochs
     train_on: tuple[str, ...] = ("training", "validation")  # 25 + 8 + 5 PDDCA cases
@@ -149,7 +149,7 @@ _DEMO: dict[str, dict[str, Any]] = {
     "patches": {"spacing_mm": (2.5, 2.5, 2.5), "size": (32, 48, 48)},
     "training": {
         "epochs": 15,
-        "steps": 110,
+        "steps": 100,
         "learning_rate": 2e-3,
         "drop_every": 11,
         "precision": "auto",

@@ -27,12 +27,16 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Read what `save_tensors` wrote.
 
-    Raises OrganNetError where the file is broken, cut short or of another kind.
+    Raises OrganNetError where the file cannot be read, is broken, cut short or of another kind.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except OSError as error:  # the disk's or the user's fault, not the file's
+        raise OrganNetError(
+            f"{path} cannot be read ({error.strerror or error}): check its permissions"
+        ) from error
+    except (safetensors.SafetensorError, ValueError) as error:
         raise OrganNetError(
             f"{path} is not a whole safetensors file: delete it and make it again"
         ) from error

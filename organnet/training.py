@@ -86,13 +86,12 @@ def train(
             if bar.disable:
                 print(_line(clock.rows, plan), flush=True)
     save_weights(run / WEIGHTS_NAME, state.model, settings)
+    if stop.is_set():
+        raise RunError("stopped when the training was done: run the same command to go on")
 
 
 def start_state(settings: Settings, device: torch.device) -> TrainingState:
     """A network initialised from the seed, and an optimiser that has not moved."""
-    precision = settings.training.precision
-    if precision == "float16" and device.type == "cpu":
-        raise OrganNetError("float16 trains on a GPU only: choose bfloat16 or float32")
     torch.manual_seed(settings.training.seed)
     torch.backends.cudnn.deterministic = True
     model = on_device(OrganNet(settings.model), device)
@@ -102,8 +101,7 @@ def start_state(settings: Settings, device: torch.device) -> TrainingState:
             f"patches of {size} voxels cannot be pooled: choose multiples of {model.patch_multiple}"
         )
     optimiser = torch.optim.Adam(model.parameters(), settings.training.learning_rate)
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
-    return TrainingState(model, optimiser, scaler, Clock())
+    return TrainingState(model, optimiser, Clock())
 
 
 def set_rate(optimiser: torch.optim.Optimizer, plan: TrainingSettings, epoch: int) -> None:
@@ -144,13 +142,15 @@ def write_log(path: Path, rows: list[dict]) -> None:
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that SIGTERM or Ctrl-C sets, so that a step is never cut in half."""
+    """An event that SIGTERM, Ctrl-C or a closed terminal sets: no step is ever cut in half."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread may take signals
         return
-    kinds = (signal.SIGTERM, signal.SIGINT)
-    before = {kind: signal.signal(kind, lambda *_: stop.set()) for kind in kinds}
+    named = ("SIGTERM", "SIGINT", "SIGHUP")
+    kinds = [getattr(signal, name) for name in named if hasattr(signal, name)]  # of Windows, two
+    heeded = [kind for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN]  # as of nohup
+    before = {kind: signal.signal(kind, lambda *_: stop.set()) for kind in heeded}
     try:
         yield stop
     finally:
@@ -216,9 +216,8 @@ def train_step(
             f"good checkpoint is kept: lower the learning rate or train in float32"
         )
     state.optimiser.zero_grad()
-    state.scaler.scale(loss.total).backward()
-    state.scaler.step(state.optimiser)
-    state.scaler.update()
+    loss.total.backward()
+    state.optimiser.step()
     clock.step += 1
 
 

@@ -1,6 +1,7 @@
 """A batch that no case can stop: bad inputs, dying workers, and runs that are killed."""
 
 import csv
+import errno
 import io
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import sys
 from dataclasses import replace
 from functools import partial
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,7 @@ from organnet.batch.finding import find_inputs, numbered
 from organnet.batch.inputs import Input
 from organnet.batch.manifest import write_manifest
 from organnet.batch.opening import STAGE, open_books
-from organnet.batch.record import Measured, Record, read_record
+from organnet.batch.record import Measured, Record, read_record, read_records
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
 from organnet.errors import OrganNetError, RunError
@@ -146,6 +148,21 @@ def test_without_weights_nothing_is_done(scans: Path, tmp_path: Path) -> None:
     with pytest.raises(OrganNetError, match="no weights today"):
         run(scans, tmp_path, Worker(load_refusing))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_cannot_be_started_fails_its_case_alone(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        monkeypatch.undo()  # for one case; then there is room again
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(SpawnProcess, "start", no_room)
+    mortal = Worker(load_mortal)
+    assert run(scans, tmp_path, mortal) == 1
+    (failed,) = (r for r in read_records(tmp_path) if r.status == "failed")
+    assert "no process could be started for it" in failed.message
+    mortal.close()
 
 
 def test_a_worker_that_cannot_begin_says_why_in_one_line(

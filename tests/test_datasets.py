@@ -327,3 +327,15 @@ def test_the_hash_of_the_data_is_of_cases_that_are_files_too(tmp_path: Path) -> 
     assert data.sha256() == before
     file.write_bytes(b"two")
     assert data.sha256() != before
+
+
+def test_the_hash_of_the_data_is_not_of_hidden_files(tmp_path: Path) -> None:
+    case = tmp_path / "A"
+    case.mkdir()
+    (case / "img.nrrd").write_bytes(b"one")
+    data = Dataset("own", tmp_path, {"training": ("A",)}, {"A": case}, pddca.read_case)
+    before = data.sha256()
+    (case / ".DS_Store").touch()  # macOS leaves it where somebody looked
+    assert data.sha256() == before
+    (case / "more").touch()
+    assert data.sha256() != before

@@ -76,12 +76,17 @@ def test_metrics_csv_comes_back_and_is_the_same_twice(table, tmp_path):
 
 
 def test_case_names_stay_text(table, tmp_path):
-    write_metrics(table.assign(case="0014"), tmp_path / "metrics.csv")
-    assert set(read_metrics(tmp_path / "metrics.csv")["case"]) == {"0014"}
+    for name in ("0014", "NA", "null"):
+        write_metrics(table.assign(case=name), tmp_path / "metrics.csv")
+        assert set(read_metrics(tmp_path / "metrics.csv")["case"]) == {name}
 
 
 @pytest.mark.parametrize(
-    "content", ["", "case,organ\n", ",".join(METRIC_COLUMNS) + "\na,Chiasm,1,1,1,1,1,fine\n"]
+    "content",
+    [
+        *("", "case,organ\n", ",".join(METRIC_COLUMNS) + "\na,Chiasm,1,1,1,1,1,fine\n"),
+        ",".join(METRIC_COLUMNS) + "\na,Chiasm,good,1,1,1,1,scored\n",
+    ],
 )
 def test_another_table_is_refused_by_name(tmp_path, content):
     (tmp_path / "metrics.csv").write_text(content)

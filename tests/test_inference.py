@@ -94,6 +94,23 @@ def test_windows_are_seen_mirrored_where_the_settings_ask_for_it() -> None:
         assert torch.equal(window, as_seen) and torch.equal(window.flip(-1), mirrored)
 
 
+def test_every_network_has_its_own_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def watched(network: Network, hu, overlap: float, mirror: bool) -> torch.Tensor:
+        seen.append((overlap, mirror))
+        return torch.full((10, *hu.shape), 0.1)
+
+    monkeypatch.setattr("organnet.inference.window_probabilities", watched)
+    one = network(Threshold())
+    inference = dataclasses.replace(one.settings.inference, overlap=0.375, mirror=True)
+    other = Network(one.model, dataclasses.replace(one.settings, inference=inference))
+    predict([one, other], block_ct())
+    predict([other, one], block_ct())
+    first, second = (one.settings.inference.overlap, False), (0.375, True)
+    assert seen == [first, second, second, first]
+
+
 def test_networks_of_different_grids_are_not_averaged() -> None:
     other = make_settings("phantom", "demo")
     with pytest.raises(OrganNetError, match="one profile"):

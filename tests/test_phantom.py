@@ -1,6 +1,7 @@
 """The phantom: the same bytes each time, a head and neck in HU, PDDCA's layout on disk."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -232,6 +233,13 @@ def test_a_stopped_writing_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write_phantom(out, cases=3, seed=1, size=TINY, progress=False)
     assert (out / "phantom0000" / "img.nrrd").stat().st_mtime_ns == kept
     assert len(open_dataset("phantom", out).splits["test"]) == 1
+
+
+def test_two_jobs_that_paint_at_once_both_end(tmp_path: Path):
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(write_phantom, tmp_path, 3, 1, TINY, progress=False) for _ in range(2)]
+    assert [job.result() for job in jobs] == [None, None]
+    assert len(open_dataset("phantom", tmp_path).folders) == 3
 
 
 def test_another_phantom_or_other_files_are_refused(phantom: Path, tmp_path: Path):

@@ -1,6 +1,7 @@
 """The main job: four notebooks through papermill, stopped and resumed, the same twice."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,15 +14,17 @@ import pytest
 
 from organnet.errors import OrganNetError, RunError
 from organnet.evaluation import METRIC_COLUMNS
+from organnet.experiment import project_root
 from organnet.files import read_json
 from organnet.organs import ORGAN_NAMES
 from organnet.reproduce import (
     NOTEBOOKS,
     execute,
-    is_done,
     notebook_folder,
     refuse_unknown_parameters,
+    why_run,
 )
+from organnet.results import results_folder
 
 
 def command(data: Path, out: Path) -> list[str]:
@@ -111,15 +114,42 @@ def test_a_notebook_that_was_changed_is_not_done(tmp_path: Path) -> None:
     notebook.metadata["kernelspec"] = kernel
     source, target = tmp_path / "some.ipynb", tmp_path / "out" / "some.ipynb"
     nbformat.write(notebook, source)
-    assert not is_done(source, target)
+    assert why_run(source, target, None) == ""
     execute(source, target, {"a": 2})
-    assert is_done(source, target)
+    assert why_run(source, target, None) is None
     notebook.cells[1].source = "print(a, a)"
     nbformat.write(notebook, source)
-    assert not is_done(source, target)
+    assert "cells have changed" in str(why_run(source, target, None))
     for broken in ("cut short", "{}", "[]"):
         target.write_text(broken)
-        assert not is_done(source, target)
+        assert "no whole notebook" in str(why_run(source, target, None))
+
+
+def test_folders_of_a_readers_own_are_no_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("notebooks", "results"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert project_root() == tmp_path / "here"
+    assert results_folder() == notebook_folder().parent / "results"
+    (tmp_path / "notebooks" / "01_exploration.ipynb").touch()
+    assert project_root() == tmp_path
+    assert results_folder() == Path(__file__).parent.parent / "results"
+
+
+def test_a_notebook_of_other_weights_is_not_done(tmp_path: Path) -> None:
+    source, weights = notebook_folder() / "03_evaluation.ipynb", tmp_path / "weights.safetensors"
+    target = tmp_path / source.name
+    weights.touch()
+    shutil.copyfile(source, target)
+    os.utime(weights, (1, 1))
+    assert why_run(source, target, weights) is None
+    os.utime(target, (0, 0))
+    assert "of another training" in str(why_run(source, target, weights))
+    weights.unlink()
+    assert "weights are gone" in str(why_run(source, target, weights))
 
 
 @pytest.mark.parametrize(

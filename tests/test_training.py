@@ -25,7 +25,15 @@ from organnet.patches import CPU, Batch, volumes_on
 from organnet.prepared import PreparedCase, drawn_classes
 from organnet.settings import Settings, make_settings
 from organnet.tensors import load_tensors, save_tensors
-from organnet.training import LOG_COLUMNS, batches, drawn_ahead, set_rate, train, write_log
+from organnet.training import (
+    LOG_COLUMNS,
+    batches,
+    drawn_ahead,
+    set_rate,
+    stop_on_signal,
+    train,
+    write_log,
+)
 from organnet.weights import load_network
 
 
@@ -92,6 +100,30 @@ def test_resume_is_bitwise(
     columns = [c for c in LOG_COLUMNS if c != "seconds"]
     logs = [pd.read_csv(run / "log.csv")[columns] for run in (tmp_path, undisturbed)]
     pd.testing.assert_frame_equal(*logs, check_exact=True)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGHUP, signal.SIGINT])
+def test_every_wish_to_end_is_heeded(
+    kind: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that comes when the last step is done: what was to follow does not begin."""
+    monkeypatch.setattr(
+        "organnet.training.validation_scores", lambda *_: os.kill(os.getpid(), kind) or {}
+    )
+    with pytest.raises(RunError, match="stopped when the training was done"):
+        train(tmp_path, settings(epochs=1), CASES, CASES[:1])
+    assert (tmp_path / WEIGHTS_NAME).exists()
+
+
+def test_nohup_is_heeded() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signal() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.is_set()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_workers_do_not_matter_and_start_once(
@@ -306,6 +338,17 @@ def test_broken_weights_are_one_line(content: bytes, tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(OrganNetError, match=r"^[^\n]*broken\.safetensors[^\n]*$"):
         load_network(path)
+
+
+def test_weights_that_may_not_be_read_are_not_called_broken(
+    undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("safetensors.safe_open", refused)
+    with pytest.raises(OrganNetError, match=r"cannot be read \(Permission denied\): check"):
+        load_tensors(undisturbed / WEIGHTS_NAME)
 
 
 def test_weights_of_another_width_are_refused(undisturbed: Path, tmp_path: Path) -> None:

@@ -193,6 +193,33 @@ def test_scores_of_weights_are_those_of_their_run(smoke_run: Run, tmp_path: Path
         assert (tmp_path / name).read_bytes() == (smoke_run.folder / name).read_bytes()
     with pytest.raises(OrganNetError, match="other weights, cases or data"):
         score_weights([smoke_run.folder], smoke_run.dataset, "validation", tmp_path, deep=False)
+    with pytest.raises(OrganNetError, match="holds scores of other weights"):
+        open_run("phantom", "smoke", smoke_run.dataset.root, tmp_path)
+    assert (tmp_path / METRICS_NAME).exists()
+
+
+@pytest.mark.parametrize("there", ["settings.json", "metrics.csv", "predictions/a.nrrd"])
+def test_scores_are_not_mixed_with_what_lies_there(
+    there: str, smoke_run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).write_text("{}")
+    with pytest.raises(OrganNetError, match="holds a run or other scores"):
+        score_weights([smoke_run.folder], smoke_run.dataset, "test", tmp_path, deep=False)
+    assert not (tmp_path / "scored.json").exists()
+
+
+def test_a_finished_run_opens_on_a_machine_of_another_precision(
+    smoke_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = smoke_run.dataset.root
+    monkeypatch.setattr("organnet.experiment.fast_precision", lambda device: "bfloat16")
+    open_run("phantom", "demo", root, tmp_path)
+    monkeypatch.setattr("organnet.experiment.fast_precision", lambda device: "float32")
+    with pytest.raises(OrganNetError, match=r"training\.precision bfloat16 for float32"):
+        open_run("phantom", "demo", root, tmp_path)  # it would go on otherwise
+    (tmp_path / "weights.safetensors").touch()
+    assert open_run("phantom", "demo", root, tmp_path).settings.training.precision == "bfloat16"
 
 
 def test_a_split_without_cases_is_refused(smoke_run: Run, tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ class Worker:
                 started = time.perf_counter()  # loading the weights is no part of the case
             self._line.send((given, folder))
             answer = self._line.recv() if self._line.poll(LONGEST_S) else self._given_up()
-        except (EOFError, OSError):
-            answer = Answer(self._epitaph())
+        except (EOFError, OSError) as error:
+            answer = Answer(self._epitaph() if self._process else _stillborn(error))
         return replace(answer, seconds=time.perf_counter() - started)
 
     def close(self) -> None:
@@ -101,9 +101,10 @@ class Worker:
     def _start(self) -> None:
         spawn = get_context("spawn")  # a fork would share the parent's threads and memory
         self._line, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(theirs, self._load), daemon=True)
+        process = spawn.Process(target=_serve, args=(theirs, self._load), daemon=True)
         with _deaf_to_the_terminal():  # it is born so
-            self._process.start()
+            process.start()
+        self._process = process
         theirs.close()
         refusal = self._line.recv()
         if refusal is not None:
@@ -131,6 +132,11 @@ class Worker:
             hint = hints.get(-code, "")
             return f"the process that segmented it was ended ({said}){hint}: try it again alone"
         return f"the process that segmented it ended with code {code}: {REPORT_IT}"
+
+
+def _stillborn(error: Exception) -> str:
+    reason = one_line(str(error))
+    return f"no process could be started for it ({reason}): close other programs, try it again"
 
 
 @contextlib.contextmanager

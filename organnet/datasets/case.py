@@ -62,7 +62,7 @@ class Dataset:
         return self.read_case(self.folders[case_name])
 
     def sha256(self, names: Sequence[str] | None = None) -> str:
-        """Of the names and contents of every file of these cases.
+        """Of the names and contents of every file of these cases, hidden ones left out.
 
         Without `names` of all of them, and of the list where the data set is one.
         """
@@ -73,7 +73,9 @@ class Dataset:
             folder = self.folders[case]
             inside = [folder] if folder.is_file() else folder.rglob("*")
             for path in sorted(p for p in inside if p.is_file()):
-                digest.update(f"{case}/{path.relative_to(folder)} {sha256(path)}\n".encode())
+                place = path.relative_to(folder)
+                if not any(part.startswith(".") for part in place.parts):  # such as .DS_Store
+                    digest.update(f"{case}/{place} {sha256(path)}\n".encode())
         return digest.hexdigest()
 
 

@@ -23,11 +23,9 @@ from organnet.datasets.case import (
 )
 from organnet.errors import OrganNetError
 from organnet.files import make_folder, read_json, subfolders
-from organnet.layout import IMAGE, STRUCTURES
+from organnet.layout import IMAGE, SPLITS_NAME, STRUCTURES
 from organnet.organs import ORGAN_NAMES, organ
 from organnet.volume import Volume, read_ct, read_volume, same_grid, write_volume
-
-SPLITS_FILE = "splits.json"
 
 
 def _cases(numbers: str) -> tuple[str, ...]:
@@ -65,8 +63,8 @@ def open_pddca(root: Path, name: str = "pddca") -> Dataset:
     }
     if not folders:
         raise OrganNetError(f"{root} holds no case: {_where_to_get(name)}")
-    if (root / SPLITS_FILE).exists():
-        splits = _read_splits(root / SPLITS_FILE, set(folders))
+    if (root / SPLITS_NAME).exists():
+        splits = _read_splits(root / SPLITS_NAME, set(folders))
     else:
         splits = _official_splits(root, set(folders))
     return Dataset(name, root, splits, folders, read_case)
@@ -112,7 +110,9 @@ def write_case(out: Path, case: Case) -> None:
         try:
             part.rename(out / case.name)
         except OSError as error:
-            raise OrganNetError(f"cannot write {out / case.name} ({error.strerror})") from error
+            raise OrganNetError(
+                f"cannot write {out / case.name} ({error.strerror}): move away what lies there"
+            ) from error
 
 
 def read_masks(
@@ -170,7 +170,7 @@ def _official_splits(root: Path, present: set[str]) -> dict[str, tuple[str, ...]
     if unlisted:
         raise OrganNetError(
             f"{root} holds cases that are not PDDCA's ({shortened(sorted(unlisted))}): "
-            f"list every case in {root / SPLITS_FILE}, such as {_EXAMPLE}"
+            f"list every case in {root / SPLITS_NAME}, such as {_EXAMPLE}"
         )
     return splits
 

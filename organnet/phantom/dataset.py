@@ -11,6 +11,7 @@ from organnet.datasets.case import SPLITS
 from organnet.datasets.pddca import write_case
 from organnet.errors import OrganNetError
 from organnet.files import make_folder, read_json, write_json
+from organnet.layout import IMAGE, SPLITS_NAME
 from organnet.phantom.case import PhantomSize, make_case
 
 PAINTER = 1
@@ -33,14 +34,19 @@ def write_phantom(
         raise OrganNetError(f"{cases} phantom cases asked for {out}: ask for at least one")
     recipe = {"seed": seed, "cases": cases, "size": asdict(size), "painter": PAINTER}
     _claim(out, recipe)
-    if (out / "splits.json").is_file():
+    if (out / SPLITS_NAME).is_file():
         return
     splits = split_cases(cases)
     missing = [k for k in range(cases) if not (out / case_name(k)).is_dir()]
     test = set(splits["test"])
 
     def write(index: int) -> None:
-        write_case(out, make_case(seed, index, size, complete=case_name(index) in test))
+        case = make_case(seed, index, size, complete=case_name(index) in test)
+        try:
+            write_case(out, case)
+        except OrganNetError:
+            if not (out / case.name / IMAGE).is_file():  # else another job has painted it too
+                raise
 
     # Threads, since NumPy and zlib let go of the interpreter, and since they work in a notebook.
     quiet = None if progress else True  # None: quiet unless on a terminal
@@ -53,7 +59,7 @@ def write_phantom(
         except BaseException:  # Ctrl-C above all: finish the cases under way, start no other
             pool.shutdown(cancel_futures=True)
             raise
-    write_json(out / "splits.json", {name: list(names) for name, names in splits.items()})
+    write_json(out / SPLITS_NAME, {name: list(names) for name, names in splits.items()})
 
 
 def split_cases(cases: int) -> dict[str, tuple[str, ...]]:
