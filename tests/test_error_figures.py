@@ -150,7 +150,7 @@ def test_missed_and_false_organs_are_named():
     assert texts(figure).count("missed") == 1
     assert "Missed (hatched): Chiasm" in texts(figure)
     assert "Found, not drawn: Submandibular R" in texts(figure)
-    assert "tiny: 2 of n = 3 drawn organs found" in texts(figure)
+    assert "tiny: 2 of 3 drawn organs found" in texts(figure)
     assert hatched(figure) == [True, True]
     right = figures.error_surfaces(case, case.labels)
     assert hatched(right) == [False, False]

@@ -25,7 +25,7 @@ def an_entropy_figure():
     reference, prediction = case.labels.array[z], shifted(case).array[z]
     entropy = (reference != prediction).astype(np.float32)
     return figures.entropy_and_error(
-        case.ct.array[z], entropy, reference, prediction, SPACING_MM[1:]
+        case.name, case.ct.array[z], entropy, reference, prediction, SPACING_MM[1:]
     )
 
 

@@ -143,6 +143,12 @@ def test_best_median_and_worst_are_found_and_drawn():
     organs = table[table["case"] == "b"]["dsc"].count()
     assert titles[0].startswith(f"best of {n}: b, mean DSC of {organs} organs ")
     assert [title[:7] for title in titles[1:]] == ["median:", "worst: "]
+    easy = pd.concat([table, scores([a_case("f")], 0).query("organ == 'Mandible'")])
+    assert easy.query("case == 'f'")["dsc"].item() == 1, "the best of all, but of one organ"
+    assert figures.ranked_cases(easy) == ranks
+    title = figures.best_median_worst(kept, predictions, easy).texts[0].get_text()
+    assert title.startswith(f"best of {n} with at least 3 organs: b")
+    assert figures.ranked_cases(easy.query("case == 'f'")) == {"best": "f"}
     assert figures.ranked_cases(table[table["case"] == "a"]) == {"best": "a"}
     assert list(figures.ranked_cases(table[table["case"] < "c"])) == ["best", "worst"]
 
@@ -176,7 +182,11 @@ def test_organ_scores_count_what_is_drawn_and_mark_what_is_missing():
     assert lower.get_ylim()[1] > 117 and lower.get_ylim()[0] < 0
     (paper,) = (line for line in upper.lines if line.get_marker() == "D")
     assert paper.get_ydata().tolist() == [87.2, 66.3]
-    assert legend_texts(figure) == ["case", "missing", "paper (mean)"]
+    assert legend_texts(figure) == [
+        "case",
+        "missed (HD95: the CT's diagonal)",
+        "paper (mean)",
+    ]
     assert legend_texts(figures.organ_scores(scores([a_case()]))) == ["case"]
 
 

@@ -27,6 +27,7 @@ COLOURS = LinearSegmentedColormap.from_list("short and beyond", ["#1a6dff", "#f4
 """Blue and orange differ to every colour-blind eye; both are bright, to stay so in shadow."""
 MISSED, STRIPES = "#3c3c3c", "#9a9a9a"
 STRAY, DOTS = "#fff04d", "#3c3c3c"
+SMOOTHED = "Distances of smoothed surfaces; HD95 in the tables is of voxel centres."
 
 TITLE_MM, SOLID_MM, BAR_MM, TABLE_MM, NOTE_MM = 10.0, 70.0, 13.0, 25.0, 4.0
 """Paper for titles, bodies, the colour bar, the table, and each note."""
@@ -60,11 +61,12 @@ def error_surfaces(case: Case, prediction: Volume) -> Figure:
     errors = surface_errors(organs, found)
     excess = surface_errors(organ_surfaces(found), case.labels)
     stray = stray_surfaces(case.labels, found)
-    notes = [*_notes(organs.keys(), found), *_stray_note(stray, case.labels)]
+    notes = [*_notes(organs.keys(), found), *_stray_note(stray, case.labels), SMOOTHED]
     foot_mm = BAR_MM + TABLE_MM + NOTE_MM * len(notes)
     total_mm = TITLE_MM + SOLID_MM + foot_mm
     figure = new_figure(DOUBLE_MM, total_mm, constrained=False)
-    title = f"{case.name}: {len(errors)} of n = {len(organs)} drawn organs found"
+    count = "all" if len(errors) == len(organs) else f"{len(errors)} of"
+    title = f"{case.name}: {count} {len(organs)} drawn organs found"
     figure.text(0, 1 - 1 / total_mm, title, va="top", fontsize=8, parse_math=False)
     wide = (DOUBLE_MM - GAP_MM) / 2
     for number, (azimuth, side) in enumerate(

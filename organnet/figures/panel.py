@@ -29,6 +29,9 @@ MARKS = {
 HU_WINDOW = (-160.0, 240.0)
 """Soft tissue of the neck, as it is commonly shown."""
 
+MARK_PT = 9.0
+"""Of these letters. Smaller or lighter ones lose a stroke on a screen, and L reads as I."""
+
 SCALE_BAR_MM = 50.0
 DASHES = (0, (2.4, 1.8))
 """Of a predicted contour, in line widths."""
@@ -111,7 +114,8 @@ def draw_marks(axes: Axes, marks: dict[str, str]) -> None:
     for edge, letter in marks.items():
         x, y, ha, va = places[edge]
         text = axes.text(x, y, letter, transform=axes.transAxes, ha=ha, va=va, color="white")
-        text.set(fontsize=FONT_PT, path_effects=[withStroke(linewidth=1.5, foreground=CASING)])
+        cased = [withStroke(linewidth=1.5, foreground=CASING)]
+        text.set(fontsize=MARK_PT, fontweight="bold", path_effects=cased)
 
 
 def draw_scale_bar(axes: Axes, length_mm: float = SCALE_BAR_MM) -> None:

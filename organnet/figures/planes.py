@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.ndimage import find_objects
 
 from organnet.datasets.case import Case
 from organnet.figures.panel import (
@@ -19,12 +21,17 @@ from organnet.figures.panel import (
 )
 from organnet.figures.slices import PLANES, best_slices, is_organ
 from organnet.figures.style import DOUBLE_MM, FONT_PT, new_figure, printed
+from organnet.head import TISSUE_HU
 from organnet.volume import Volume, to_lps
 
 MARGIN_MM = (30.0, 45.0, 40.0)
 """Shown around the organs along z, y, x: the face in front, the ears beside."""
 GAP_MM = 1.5
 """White between two panels."""
+AIR_MM = 10.0
+"""Shown around tissue at most."""
+FEWEST_ORGANS = 3
+"""Scored in a case that is ranked among others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +76,15 @@ def best_median_worst(
 
     Only the cases that `ranked_cases` names need be in `cases` and `predictions`.
     """
-    means = _mean_dsc(metrics)
+    scores = _ranked(metrics)
+    left_out = len(scores) < metrics.dropna(subset="dsc")["case"].nunique()
+    few = f" with at least {FEWEST_ORGANS} organs" if left_out else ""
     rows = []
     for rank, name in ranked_cases(metrics).items():
-        of = f" of {len(means)}" if rank == "best" else ""
-        count = metrics[metrics["case"] == name]["dsc"].count()
-        organs = "1 organ" if count == 1 else f"{count} organs"
-        title = f"{rank}{of}: {name}, mean DSC of {organs} {100 * means[name]:.0f} %"
+        of = f" of {len(scores)}{few}" if rank == "best" else ""
+        mean, count = scores.loc[name, ["mean", "count"]]
+        organs = "1 organ" if count == 1 else f"{count:.0f} organs"
+        title = f"{rank}{of}: {name}, mean DSC of {organs} {100 * mean:.0f} %"
         rows.append((title, view_of(cases[name], predictions[name])))
     return _rows(rows, hu_window)
 
@@ -83,33 +92,54 @@ def best_median_worst(
 def ranked_cases(metrics: pd.DataFrame) -> dict[str, str]:
     """Names of the best, the median and the worst case by mean DSC over their drawn organs.
 
-    With two cases there is no median, with one only a best.
+    Cases of fewer than FEWEST_ORGANS count where there are no others: one easy organ is not the
+    best of cases. With two cases there is no median, with one only a best.
     """
-    order = _mean_dsc(metrics).sort_values(ascending=False, kind="stable").index
+    order = _ranked(metrics).index
     ranks = {"best": 0, "median": len(order) // 2, "worst": len(order) - 1}
     keep = {1: ("best",), 2: ("best", "worst")}.get(len(order), tuple(ranks))
     return {rank: str(order[ranks[rank]]) for rank in keep} if len(order) else {}
 
 
-def _mean_dsc(metrics: pd.DataFrame) -> pd.Series:
-    return metrics.dropna(subset="dsc").groupby("case", sort=True)["dsc"].mean()
+def _ranked(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Mean DSC and number of scored organs of the cases that are ranked, the best first."""
+    scores = metrics.dropna(subset="dsc").groupby("case", sort=True)["dsc"].agg(["mean", "count"])
+    enough = scores["count"] >= FEWEST_ORGANS
+    kept = scores[enough] if enough.any() else scores
+    return kept.sort_values("mean", ascending=False, kind="stable")
 
 
 def view_of(case: Case, prediction: Volume | None = None) -> View:
-    """Turn a case to LPS and crop it to what is drawn, plus MARGIN_MM; the whole if nothing is."""
+    """Turn a case to LPS and crop it to what is drawn, plus MARGIN_MM; the whole if nothing is.
+
+    Of that, what lies further than AIR_MM from the CT's tissue is left out: it is black.
+    """
     predicted = None if prediction is None else to_lps(prediction)
     view = View(to_lps(case.ct), to_lps(case.labels), predicted)
     drawn = is_organ(view.guide.array)
-    box = []
-    for axis, (size, spacing, margin) in enumerate(
-        zip(drawn.shape, view.ct.spacing_mm, MARGIN_MM, strict=True)
-    ):
-        at = np.flatnonzero(drawn.any(tuple(other for other in range(3) if other != axis)))
-        low, high = (at[0], at[-1] + 1) if len(at) else (0, size)
-        pad = int(np.ceil(margin / spacing))
-        box.append(slice(max(0, low - pad), min(size, high + pad)))
-    cropped = [_cropped(volume, tuple(box)) for volume in (view.ct, view.labels)]
-    return View(*cropped, None if predicted is None else _cropped(predicted, tuple(box)))
+    near = _around(drawn, view.ct.spacing_mm, MARGIN_MM)
+    tissue = _around((view.ct.array > TISSUE_HU) | drawn, view.ct.spacing_mm, (AIR_MM,) * 3)
+    box = tuple(
+        slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(near, tissue, strict=True)
+    )
+    cropped = [_cropped(volume, box) for volume in (view.ct, view.labels)]
+    return View(*cropped, None if predicted is None else _cropped(predicted, box))
+
+
+def _around(
+    mask: Bool[np.ndarray, "z y x"],
+    spacing_mm: tuple[float, float, float],
+    margin_mm: tuple[float, float, float],
+) -> tuple[slice, ...]:
+    """Smallest box that holds a mask and its margin, within the array; the whole if it is empty."""
+    (found,) = find_objects(mask.astype(np.uint8)) or [None]
+    pads = [int(np.ceil(mm / side)) for mm, side in zip(margin_mm, spacing_mm, strict=True)]
+    return tuple(
+        slice(max(0, line.start - pad), min(size, line.stop + pad))
+        for line, pad, size in zip(
+            found or [slice(0, n) for n in mask.shape], pads, mask.shape, strict=True
+        )
+    )
 
 
 def _cropped(volume: Volume, box: tuple[slice, ...]) -> Volume:

@@ -55,12 +55,16 @@ def organ_scores(
         handles.append(
             Patch(
                 facecolor=BAND,
-                label=f"two observers, {observers['case'].nunique()} other scans: middle half",
+                label=f"two observers, {observers['case'].nunique()} scans: middle half",
             )
         )
     if counted["status"].str.endswith("empty").any():
         handles.append(
-            Line2D([], [], color="#555555", marker="x", linestyle="", markersize=4, label="missing")
+            Line2D(
+                *([], []),
+                **{"color": "#555555", "marker": "x", "linestyle": "", "markersize": 4},
+                label="missed (HD95: the CT's diagonal)",
+            )
         )
     if paper is not None:
         handles.append(_draw_paper(upper, paper))

@@ -18,11 +18,14 @@ from organnet.figures.panel import (
     draw_scale_bar,
     organ_legend,
 )
+from organnet.figures.planes import window_text
 from organnet.figures.style import DOUBLE_MM, new_figure, printed
 from organnet.organs import UNKNOWN
 
 MOST_NATS = float(np.log(2))
 """Entropy where two classes are equally likely, as at an organ's edge: seldom is it higher."""
+LEAST_NATS = 0.1
+"""The brightest colour is not of less: where the network is sure all over, the picture is dark."""
 
 ERRORS = (("missed", "#35d0ff"), ("added", "#ff6a3d"), ("another organ", "#ffe066"))
 """Kinds of wrong voxel, 1 to 3, and their colours."""
@@ -35,6 +38,7 @@ AROUND_MM = 45.0
 
 @printed
 def entropy_and_error(
+    name: str,
     ct: Integer[np.ndarray, "y x"],
     entropy: Float[np.ndarray, "y x"],
     reference: UInt8[np.ndarray, "y x"],
@@ -45,8 +49,10 @@ def entropy_and_error(
     """Three panels of one axial slice in LPS order: CT with contours, entropy, wrong voxels.
 
     Args:
+        name: the case's.
         ct: HU.
-        entropy: of the ten probabilities, in nats, 0 to 2.3; from 0.69 on it is shown alike.
+        entropy: of the ten probabilities, in nats, 0 to 2.3; the brightest colour is of the slice's
+            highest, of 0.69 and above at most.
         reference: label map; unknown voxels (255) are never wrong.
         prediction: label map.
         spacing_mm: distance of rows, and of columns.
@@ -72,19 +78,29 @@ def entropy_and_error(
     shown |= draw_contours(contours, Slice("axial", prediction, spacing_mm), predicted=True)
     draw_scale_bar(contours)
     _draw_entropy(entropies, bar, entropy, (0.0, wide, high, 0.0))
-    _draw_errors(wrong, error_kinds(reference, prediction), (0.0, wide, high, 0.0))
     titles = ("a   Reference and prediction", "b   Entropy", "c   Wrong voxels")
     for axes, title in zip((contours, entropies, wrong), titles, strict=True):
         axes.set_title(title)
     below = (FOOT_MM - 2) / total_mm
     organ_legend(figure, shown, True, True, loc="upper left", bbox_to_anchor=(0.0, below))
-    _error_legend(figure, (1.0, 1 / total_mm))
+    kinds = error_kinds(reference, prediction)
+    _draw_errors(wrong, kinds, (0.0, wide, high, 0.0))
+    _error_legend(figure, kinds, (1.0, 1 / total_mm))
+    foot = f"{name}, {window_text(hu_window)}"
+    figure.text(0, 1.5 / total_mm, foot, color="#444444", parse_math=False)
     return figure
 
 
-def _error_legend(figure: Figure, corner: tuple[float, float]) -> None:
+def _error_legend(
+    figure: Figure, kinds: UInt8[np.ndarray, "y x"], corner: tuple[float, float]
+) -> None:
+    """The kinds of error that are in the slice, in one line."""
     figure.legend(
-        handles=[Patch(facecolor=colour, label=kind) for kind, colour in ERRORS],
+        handles=[
+            Patch(facecolor=colour, label=kind)
+            for number, (kind, colour) in enumerate(ERRORS, start=1)
+            if np.any(kinds == number)
+        ],
         loc="lower right",
         bbox_to_anchor=corner,
         ncols=3,
@@ -114,10 +130,12 @@ def _draw_entropy(
     entropy: Float[np.ndarray, "y x"],
     extent: tuple[float, float, float, float],
 ) -> None:
-    image = axes.imshow(entropy, cmap="inferno", vmin=0, vmax=MOST_NATS, extent=extent)
+    highest = float(entropy.max())
+    most = min(MOST_NATS, max(LEAST_NATS, highest))
+    image = axes.imshow(entropy, cmap="inferno", vmin=0, vmax=most, extent=extent)
     bare(axes)
     draw_marks(axes, MARKS["axial"])
-    colour_bar = axes.figure.colorbar(image, cax=bar, extend="max")
+    colour_bar = axes.figure.colorbar(image, cax=bar, extend="max" if highest > most else "neither")
     colour_bar.set_label("nats", labelpad=1)
     colour_bar.outline.set_visible(False)
 
