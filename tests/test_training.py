@@ -1,68 +1,33 @@
 """Training: it learns, it resumes bitwise, it stops in good order."""
 
-import contextlib
 import dataclasses
 import json
 import multiprocessing
 import os
 import shutil
 import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_parts import CASES, same_weights, settings
 
-from organnet.checkpoints import Clock
 from organnet.errors import OrganNetError, RunError
 from organnet.layout import CHECKPOINT_NAME, WEIGHTS_NAME
-from organnet.patches import CPU, Batch, volumes_on
-from organnet.prepared import PreparedCase, drawn_classes
-from organnet.settings import Settings, make_settings
+from organnet.patches import CPU
+from organnet.settings import make_settings
 from organnet.tensors import load_tensors, save_tensors
 from organnet.training import (
     LOG_COLUMNS,
-    batches,
-    drawn_ahead,
     set_rate,
     stop_on_signal,
     train,
     write_log,
 )
 from organnet.weights import load_network
-
-
-def ball_case(name: str, seed: int) -> PreparedCase:
-    """Two bright balls, left and right, in grey."""
-    rng = np.random.default_rng(seed)
-    z, y, x = np.mgrid[:20, :36, :48]
-    ct = rng.normal(0, 20, z.shape)
-    labels = np.zeros(z.shape, np.uint8)
-    for label, middle in ((6, 34), (7, 13)):
-        ball = (z - 10) ** 2 + (y - 18) ** 2 + (x - middle + rng.integers(-2, 3)) ** 2 < 36
-        ct[ball] += 150
-        labels[ball] = label
-    drawn = drawn_classes(("Parotid_L", "Parotid_R"))
-    return PreparedCase(name, ct.astype(np.int16), labels, drawn, (5.0, 5.0, 5.0))
-
-
-def settings(epochs: int = 4, **changes: object) -> Settings:
-    base = make_settings("phantom", "smoke")
-    plan = dataclasses.replace(base.training, epochs=epochs, steps=3, **changes)
-    return dataclasses.replace(base, training=plan)
-
-
-CASES = [ball_case(f"ball{n}", n) for n in range(3)]
-
-
-def same_weights(a: Path, b: Path) -> bool:
-    one, two = load_file(a / WEIGHTS_NAME), load_file(b / WEIGHTS_NAME)
-    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
 
 
 @pytest.fixture(scope="module")
@@ -159,86 +124,6 @@ def test_workers_end_with_a_training_that_fails(
     with pytest.raises(RunError) as kept:  # as a notebook keeps the last error
         train(tmp_path, settings(workers=2), CASES, [])
     assert not multiprocessing.active_children() and kept.traceback
-
-
-@pytest.fixture
-def read_by(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
-    """CUDA streams where there is no CUDA: work on them is done at once; who reads what is kept."""
-    kept: dict[int, str] = {}
-    monkeypatch.setattr(torch.cuda, "Stream", lambda: SimpleNamespace(synchronize=lambda: None))
-    monkeypatch.setattr(torch.cuda, "stream", lambda _: contextlib.nullcontext())
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: "the network's")
-    monkeypatch.setattr(torch.Tensor, "record_stream", lambda x, who: kept.update({id(x): who}))
-    return kept
-
-
-def drawing_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("drawing")]
-
-
-def one_patch(value: int) -> Batch:
-    labels = torch.full((1, 2, 2, 2), value, dtype=torch.uint8)
-    return Batch(labels[None].float(), labels, torch.ones(1, 10, dtype=torch.bool))
-
-
-def test_a_gpu_draws_one_batch_ahead_and_keeps_it_until_it_is_learned_from(
-    read_by: dict[int, str],
-) -> None:
-    drawn = [threading.Event() for _ in range(4)]
-
-    def draw() -> Iterator[Batch]:
-        for n, event in enumerate(drawn):
-            event.set()
-            yield one_patch(n)
-
-    for n, batch in enumerate(drawn_ahead(draw())):
-        assert batch.labels.unique().item() == n
-        assert read_by[id(batch.ct)] == read_by[id(batch.labels)] == "the network's"
-        assert n == 3 or drawn[n + 1].wait(10), "the next is not drawn before it is asked for"
-        assert n > 1 or not drawn[n + 2].is_set()
-    assert n == 3 and not drawing_threads()
-
-
-@pytest.mark.usefixtures("read_by")
-def test_a_gpu_that_cannot_draw_says_so_and_its_thread_ends() -> None:
-    def draw() -> Iterator[Batch]:
-        yield one_patch(0)
-        raise RunError("out of memory")
-
-    ahead = drawn_ahead(draw())
-    next(ahead)
-    with pytest.raises(RunError, match="out of memory"):
-        next(ahead)
-    ahead = drawn_ahead(draw())
-    next(ahead)
-    assert len(drawing_threads()) == 1
-    ahead.close()
-    assert not drawing_threads()
-
-
-def test_a_gpu_holds_the_cases_takes_no_workers_and_draws_ahead(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """But for where it lies a batch is the CPU's: there is no GPU here to make other noise."""
-    gpu, asked = torch.device("cuda"), []
-    plain = list(batches(CASES, settings(epochs=1), Clock(), CPU))
-
-    def on_cpu(device: torch.device, case: PreparedCase) -> tuple[torch.Tensor, torch.Tensor]:
-        asked.append((device, case))
-        return volumes_on(CPU, case)
-
-    def ahead(drawn: Iterator[Batch]) -> Iterator[Batch]:
-        for batch in drawn:
-            assert not multiprocessing.active_children()
-            yield batch
-
-    monkeypatch.setattr("organnet.patches.volumes_on", on_cpu)
-    monkeypatch.setattr("organnet.training.drawn_ahead", ahead)
-    drawn = list(batches([*CASES, CASES[0]], settings(epochs=1, workers=2), Clock(), gpu))
-    assert asked == [(gpu, case) for case in CASES]  # each once, however often it is shown
-    drawn = list(batches(CASES, settings(epochs=1, workers=2), Clock(), gpu))
-    for one, two in zip(plain, drawn, strict=True):
-        assert torch.equal(one.ct, two.ct) and torch.equal(one.labels, two.labels)
 
 
 def test_settings_that_are_newer_than_a_training_do_not_end_it(

@@ -55,7 +55,7 @@ def ablation(table: pd.DataFrame) -> Figure:
     numbers.set_xlim(0, 1)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_ylim(len(table) - 0.5, -1.5)
-    axes.set_xlabel(f"DSC minus OrganNet2.5D's (percentage points)\n{_basis(table)}")
+    axes.set_xlabel(f"DSC minus OrganNet2.5D's (percentage points; right: better)\n{_basis(table)}")
     axes.tick_params(left=False, labelleft=False)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
