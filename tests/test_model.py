@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from organnet.errors import OrganNetError
-from organnet.model import FLAT, SLICES, FlatConv, MaxPool, OrganNet, ResSE, parameter_count
+from organnet.layers import FLAT, SLICES, FlatConv, MaxPool
+from organnet.model import OrganNet, ResSE, parameter_count
 from organnet.settings import VARIANTS, ModelSettings, make_settings
 
 FIG_1 = {  # row: channels and grid for a 48 x 256 x 256 patch (paper, Fig. 1)
@@ -61,7 +62,7 @@ def test_slices_that_go_through_the_flat_rows_apart_change_nothing(
         apart = model(patch)
         parts = [SLICES, SLICES, 2] if norm == "batch" and flat else [2 * SLICES + 2]
         assert seen == {"row_1": parts, "row_16": parts}
-        monkeypatch.setattr("organnet.model.SLICES", patch.shape[2])
+        monkeypatch.setattr("organnet.layers.SLICES", patch.shape[2])
         torch.testing.assert_close(apart, model(patch))
 
 

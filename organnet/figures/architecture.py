@@ -26,7 +26,8 @@ from torch.overrides import TorchFunctionMode
 
 from organnet.errors import OrganNetError
 from organnet.figures.style import DOUBLE_MM, FONT_PT, GREY, new_figure, printed
-from organnet.model import MaxPool, OrganNet, ResSE, parameter_count
+from organnet.layers import MaxPool
+from organnet.model import OrganNet, ResSE, parameter_count
 
 Size = tuple[int, int, int]
 Way = tuple[tuple[float, float], ...]
