@@ -1,12 +1,25 @@
-"""Where the organs lie in a label map."""
+"""Where in an array something lies."""
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from scipy.ndimage import find_objects
 
 from organnet.organs import CLASSES
 
 Box = tuple[slice, slice, slice]
+
+
+def box_of(mask: Bool[np.ndarray, "..."]) -> tuple[slice, ...] | None:
+    """The smallest box around what is True, of as many axes as the array; None where nothing is."""
+    box: list[slice] = []
+    for axis in range(mask.ndim):
+        others = tuple(k for k in range(mask.ndim) if k != axis)
+        at = np.flatnonzero(mask.any(others))
+        if not len(at):
+            return None
+        box.append(slice(int(at[0]), int(at[-1]) + 1))
+        mask = mask[(slice(None),) * axis + (box[-1],)]  # less to look through along the next
+    return tuple(box)
 
 
 def organ_boxes(labels: UInt8[np.ndarray, "z y x"]) -> list[Box | None]:

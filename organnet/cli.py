@@ -150,9 +150,9 @@ def score(
 ) -> None:
     """Score weights on a data set: segment its test cases and compare with what was drawn."""
     from organnet.datasets import SPLITS
+    from organnet.errors import choose
     from organnet.experiment import open_data
     from organnet.scoring import METRICS_NAME, score_weights
-    from organnet.settings import choose
 
     choose("split", split, SPLITS)
     table = score_weights(weights, open_data(dataset, "demo", data), split, out, deep)
@@ -281,8 +281,8 @@ def phantom(
     size: Annotated[str, typer.Option(help="smoke, demo or paper: how fine the CT is")] = "demo",
 ) -> None:
     """Write the embedded data set: head-and-neck CT phantoms in PDDCA's own layout."""
+    from organnet.errors import choose
     from organnet.phantom import SIZES, write_phantom
-    from organnet.settings import choose
 
     choose("size", size, tuple(SIZES))
     write_phantom(out, cases, seed, SIZES[size])

@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read, and text as its one line may hold it."""
+"""The one exception a user is meant to read, and what its one line may hold."""
 
 
 class OrganNetError(Exception):
@@ -17,3 +17,15 @@ def one_line(words: str, most: int = 80) -> str:
     printable = "".join(letter if letter.isprintable() else " " for letter in words)
     line = " ".join(printable.split())
     return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def shortened(names: list[str], most: int = 5) -> str:
+    """The first few names and how many more there are, for a one-line message."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
+
+
+def choose(what: str, value: str, valid: tuple[str, ...]) -> None:
+    """Raise OrganNetError that lists the valid values unless `value` is among them."""
+    if value not in valid:
+        raise OrganNetError(f"unknown {what} '{value}': choose one of {', '.join(valid)}")

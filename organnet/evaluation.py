@@ -13,8 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from organnet.datasets import observers, pddca
-from organnet.datasets.case import shortened
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, shortened
 from organnet.files import atomic_path
 from organnet.layout import IMAGE_FORMATS, STRUCTURES, image_stem
 from organnet.metrics import DEFINITIONS, OrganScore, score_case

@@ -18,8 +18,7 @@ from tqdm import tqdm
 
 from organnet import __version__
 from organnet.datasets import DATASETS, Dataset, open_dataset
-from organnet.datasets.case import shortened
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, choose, shortened
 from organnet.evaluation import read_metrics
 from organnet.files import atomic_path, make_folder, read_json, sha256, write_json
 from organnet.inference import Prediction, predict, write_prediction
@@ -44,7 +43,6 @@ from organnet.settings import (
     PROFILES,
     Settings,
     as_read_today,
-    choose,
     differences,
     make_settings,
 )

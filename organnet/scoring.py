@@ -7,14 +7,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from organnet.datasets import Dataset
-from organnet.datasets.anatomy import left_right_agrees
 from organnet.errors import OrganNetError
 from organnet.evaluation import metrics_table, summarise, write_metrics
 from organnet.files import atomic_path, make_folder, read_json, sha256, write_json
 from organnet.inference import predict
 from organnet.layout import SETTINGS_NAME, find_weights
 from organnet.metrics import score_case
-from organnet.sides import count_sides
+from organnet.sides import count_sides, left_right_agrees
 from organnet.volume import read_volume, write_volume
 from organnet.weights import Network, load_network
 

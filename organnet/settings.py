@@ -8,7 +8,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, choose
 
 PROFILES = ("smoke", "demo", "hours", "tune", "gpu", "paper")
 
@@ -243,12 +243,6 @@ def make_settings(dataset: str, profile: str, variant: str = "organnet", seed: i
     ):
         settings = _changed(settings, changes)
     return settings
-
-
-def choose(what: str, value: str, valid: tuple[str, ...]) -> None:
-    """Raise OrganNetError that lists the valid values unless `value` is among them."""
-    if value not in valid:
-        raise OrganNetError(f"unknown {what} '{value}': choose one of {', '.join(valid)}")
 
 
 def as_read_today(content: Any) -> Any:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from organnet.datasets import DATASETS, Dataset, open_dataset, pddca
-from organnet.datasets.anatomy import left_right_agrees
 from organnet.datasets.case import compose_labels, crop_mask
 from organnet.errors import OrganNetError
 from organnet.organs import ORGAN_NAMES, organ
+from organnet.sides import left_right_agrees
 from organnet.volume import Volume, same_grid, write_volume
 
 SPACING = (3.0, 1.0, 1.0)

@@ -9,10 +9,10 @@ import pytest
 from scipy import ndimage
 
 from organnet.datasets import Case, open_dataset, pddca
-from organnet.datasets.anatomy import left_right_agrees
 from organnet.datasets.openkbp import open_openkbp, read_case
 from organnet.errors import OrganNetError
 from organnet.organs import UNKNOWN, organ
+from organnet.sides import left_right_agrees
 from organnet.volume import read_ct, write_volume
 
 VALIDATION_PATIENTS = [201, 202, 203, 207, 208, 210, 216, 219, 221, 226, 231, 236]

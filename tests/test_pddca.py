@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from painted_ct import ct_around, fitted_pose
 
 from organnet import inference
 from organnet.datasets import Case
-from organnet.datasets.anatomy import left_right_agrees
 from organnet.datasets.pddca import (
     ADDITIONAL,
     OFF_SITE,
@@ -35,10 +35,10 @@ from organnet.paper import PAPER, PAPER_RESULTS, mean_dsc
 from organnet.patches import TISSUE_FROM_HU, Patches, stack
 from organnet.phantom import SIZES, PhantomSize, make_case
 from organnet.phantom.anatomy import MEASURED
-from organnet.phantom.around import ct_around, fitted_pose
 from organnet.phantom.shapes import rotation
 from organnet.prepared import prepare
 from organnet.settings import make_settings
+from organnet.sides import left_right_agrees
 from organnet.training import start_state, train_step
 from organnet.volume import Volume, same_grid, to_lps, write_volume
 from organnet.weights import Network

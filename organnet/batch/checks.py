@@ -5,8 +5,8 @@ Warnings say where to look, and no warning is no proof: a contour may be wrong w
 
 from organnet.batch.expected import Expected, expected, ml
 from organnet.batch.measure import Measured, offset_mm, origin_of
-from organnet.datasets.anatomy import left_right_agrees
 from organnet.organs import ORGANS, spoken
+from organnet.sides import left_right_agrees
 from organnet.volume import Volume
 
 TOWARDS = (

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from organnet.batch.inputs import Input, Scan
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, choose
 from organnet.layout import SEGMENTATION, STRUCTURES
 from organnet.organs import ORGAN_NAMES, ORGANS
-from organnet.settings import choose
 
 if TYPE_CHECKING:
     from organnet.inference import Prediction

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from organnet.errors import OrganNetError
+from organnet.boxes import box_of
+from organnet.errors import OrganNetError, shortened
 from organnet.files import sha256
 from organnet.organs import ORGANS
 from organnet.volume import Volume
@@ -94,13 +95,8 @@ class Mask:
 
 def crop_mask(mask: Bool[np.ndarray, "z y x"]) -> Mask | None:
     """Keep of a mask only its box; None where it is empty."""
-    z = _span(mask.any(axis=(1, 2)))
-    if z is None:
-        return None
-    y = _span(mask[z].any(axis=(0, 2)))
-    x = _span(mask[z].any(axis=(0, 1)))
-    assert y is not None and x is not None
-    return Mask((z, y, x), mask[z, y, x].copy())
+    box = box_of(mask)
+    return None if box is None else Mask(box, mask[box].copy())
 
 
 def compose_labels(
@@ -115,14 +111,3 @@ def compose_labels(
     for mask, label in sorted(listed, key=lambda pair: -np.count_nonzero(pair[0].inside)):
         labels[mask.box][mask.inside] = label
     return labels
-
-
-def shortened(names: list[str], most: int = 5) -> str:
-    """The first few names and how many more there are, for a one-line message."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "none") + more
-
-
-def _span(line: Bool[np.ndarray, " n"]) -> slice | None:
-    at = np.flatnonzero(line)
-    return slice(int(at[0]), int(at[-1]) + 1) if len(at) else None

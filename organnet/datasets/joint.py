@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from organnet.datasets import openkbp, pddca
-from organnet.datasets.case import SPLITS, Case, Dataset, shortened
-from organnet.errors import OrganNetError
+from organnet.datasets.case import SPLITS, Case, Dataset
+from organnet.errors import OrganNetError, shortened
 from organnet.files import read_json
 from organnet.organs import BACKGROUND, ORGAN_NAMES, organ
 

@@ -10,9 +10,8 @@ github.com/google-deepmind/tcia-ct-scan-dataset.
 
 from pathlib import Path
 
-from organnet.datasets.case import shortened
 from organnet.datasets.pddca import read_masks
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, shortened
 from organnet.files import subfolders
 from organnet.layout import STRUCTURES
 from organnet.volume import Volume

@@ -25,9 +25,8 @@ from organnet.datasets.case import (
     Dataset,
     Mask,
     compose_labels,
-    shortened,
 )
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, shortened
 from organnet.files import subfolders
 from organnet.organs import BACKGROUND, UNKNOWN
 from organnet.volume import Volume

@@ -19,9 +19,8 @@ from organnet.datasets.case import (
     Mask,
     compose_labels,
     crop_mask,
-    shortened,
 )
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, shortened
 from organnet.files import make_folder, read_json, subfolders
 from organnet.layout import IMAGE, SPLITS_NAME, STRUCTURES
 from organnet.organs import ORGAN_NAMES, organ

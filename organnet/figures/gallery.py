@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 
+from organnet.boxes import box_of
 from organnet.datasets.case import Case
 from organnet.figures.panel import (
     HU_WINDOW,
@@ -19,6 +20,7 @@ from organnet.figures.panel import (
 from organnet.figures.planes import window_text
 from organnet.figures.slices import slice_through
 from organnet.figures.style import DOUBLE_MM, FONT_PT, new_figure, printed
+from organnet.head import TISSUE_HU
 from organnet.volume import to_lps
 
 COLUMNS = (
@@ -83,14 +85,8 @@ def _pair(case: Case, plane: str, names: Sequence[str]) -> tuple[Slice, Slice]:
 
 def _content_box(ct: Slice) -> tuple[slice, slice]:
     """Rows and columns of what is not air, at most LARGEST_MM of them."""
-    dense = ct.values > -500
-    spans = []
-    for axis, spacing in enumerate(ct.spacing_mm):
-        at = np.flatnonzero(dense.any(1 - axis))
-        low, high = (int(at[0]), int(at[-1]) + 1) if len(at) else (0, dense.shape[axis])
-        most = int(LARGEST_MM / spacing)
-        if high - low > most:
-            low += 0 if axis == 0 else (high - low - most) // 2
-            high = low + most
-        spans.append(slice(low, high))
-    return spans[0], spans[1]
+    rows, columns = box_of(ct.values > TISSUE_HU) or map(slice, ct.values.shape)
+    high, wide = (int(LARGEST_MM / mm) for mm in ct.spacing_mm)
+    top, left = rows.start or 0, columns.start or 0
+    left += max(0, columns.stop - left - wide) // 2
+    return slice(top, min(rows.stop, top + high)), slice(left, min(columns.stop, left + wide))

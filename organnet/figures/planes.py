@@ -8,8 +8,8 @@ import pandas as pd
 from jaxtyping import Bool
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.ndimage import find_objects
 
+from organnet.boxes import box_of
 from organnet.datasets.case import Case
 from organnet.figures.panel import (
     HU_WINDOW,
@@ -132,13 +132,11 @@ def _around(
     margin_mm: tuple[float, float, float],
 ) -> tuple[slice, ...]:
     """Smallest box that holds a mask and its margin, within the array; the whole if it is empty."""
-    (found,) = find_objects(mask.astype(np.uint8)) or [None]
+    box = box_of(mask) or tuple(slice(0, n) for n in mask.shape)
     pads = [int(np.ceil(mm / side)) for mm, side in zip(margin_mm, spacing_mm, strict=True)]
     return tuple(
         slice(max(0, line.start - pad), min(size, line.stop + pad))
-        for line, pad, size in zip(
-            found or [slice(0, n) for n in mask.shape], pads, mask.shape, strict=True
-        )
+        for line, pad, size in zip(box, pads, mask.shape, strict=True)
     )
 
 

@@ -7,6 +7,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from organnet.boxes import box_of
 from organnet.figures.panel import (
     HU_WINDOW,
     MARKS,
@@ -115,13 +116,12 @@ def _near_organs(
 ) -> tuple[slice, slice]:
     """Rows and columns within AROUND_MM of an organ; all of them where there is none."""
     organs = np.any([(labels > 0) & (labels != UNKNOWN) for labels in label_maps], axis=0)
-    ranges = []
-    for axis, mm in enumerate(spacing_mm):
-        at = np.flatnonzero(organs.any(axis=1 - axis))
-        margin = round(AROUND_MM / mm)
-        first, last = (at[0], at[-1]) if at.size else (0, organs.shape[axis])
-        ranges.append(slice(max(0, int(first) - margin), int(last) + margin + 1))
-    return ranges[0], ranges[1]
+    box = box_of(organs) or (slice(0, organs.shape[0]), slice(0, organs.shape[1]))
+    rows, columns = (
+        slice(max(0, line.start - round(AROUND_MM / mm)), line.stop + round(AROUND_MM / mm))
+        for line, mm in zip(box, spacing_mm, strict=True)
+    )
+    return rows, columns
 
 
 def _draw_entropy(

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float, Float32
 from scipy.interpolate import PchipInterpolator
 
+from organnet.boxes import box_of
+
 Point = tuple[float, float, float]
 Field = Float32[np.ndarray, "*grid"]
 """One number per point of some grid."""
@@ -256,14 +258,7 @@ def _where_inside(
     for coordinate, lowest, highest in zip(points, low, high, strict=True):
         inside &= coordinate > lowest
         inside &= coordinate < highest
-    slices = []
-    for axis in range(inside.ndim):
-        others = tuple(k for k in range(inside.ndim) if k != axis)
-        at = np.flatnonzero(inside.any(axis=others))
-        if not len(at):
-            return None
-        slices.append(slice(int(at[0]), int(at[-1]) + 1))
-    return tuple(slices)
+    return box_of(inside)
 
 
 @dataclass(frozen=True)

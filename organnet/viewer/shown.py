@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
+from organnet.boxes import box_of
 from organnet.datasets.case import Case
 from organnet.errors import OrganNetError
 from organnet.figures.slices import is_organ
@@ -70,12 +71,8 @@ def cropped(ct: Volume, maps: Sequence[Volume]) -> tuple[Volume, list[Volume], t
     lps, turned = to_lps(ct), [to_lps(labels) for labels in maps]
     box = list(head_box(lps))
     for labels in turned:
-        for axis in range(3):
-            others = tuple(other for other in range(3) if other != axis)
-            at = np.flatnonzero(is_organ(labels.array).any(others))
-            if len(at):
-                low, high = min(box[axis].start, at[0]), max(box[axis].stop, at[-1] + 1)
-                box[axis] = slice(int(low), int(high))
+        for axis, part in enumerate(box_of(is_organ(labels.array)) or ()):
+            box[axis] = slice(min(box[axis].start, part.start), max(box[axis].stop, part.stop))
     first = (box[0].start, box[1].start, box[2].start)
     z, y, x = (float(mm) for mm in lps.position_mm(first))
     cut = [
