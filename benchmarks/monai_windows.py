@@ -11,8 +11,8 @@ from benchmarks.clock import network_time
 from benchmarks.inference import MONAI_OVERLAP, network_on
 from organnet.grids import grid_size, resize
 from organnet.head import head_box
+from organnet.hu import network_units
 from organnet.inference import drop_stray_pieces
-from organnet.patches import network_units
 from organnet.volume import on_grid_of, read_ct, to_lps, write_volume
 from organnet.windows import VOXELS_AT_ONCE, likeliest, probabilities_in
 

@@ -8,18 +8,16 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from organnet.augment import between_knots, sampling_knots_mm, vary_intensity, vary_resolution
+from organnet.hu import AIR_HU, TISSUE_FROM_HU, network_units
 from organnet.organs import FLIPPED_LABELS, swap_left_right
 from organnet.prepared import PreparedCase
 from organnet.settings import PatchSettings
 
-AIR_HU = -1000
 CPU = torch.device("cpu")
 FLIP_TABLE = torch.from_numpy(swap_left_right(np.arange(256, dtype=np.uint8)))
 ROUND = 1
 """Keeps the key of a round's order, (seed, round, 1), apart from a patch's, (seed, index), which is
 (seed, index, 0) to NumPy."""
-TISSUE_FROM_HU = -500
-"""Between air or couch foam and fat. A window without anything denser is background unseen."""
 TRIES = 1000
 """Voxels looked at to find one of tissue: a box around a head that misses it so often has none."""
 
@@ -84,22 +82,6 @@ class Patches(torch.utils.data.Dataset):
         number, place = divmod(index, len(self.cases))
         order = np.random.default_rng((self.seed, number, ROUND)).permutation(len(self.cases))
         return int(order[place])
-
-
-def network_units(
-    hu: Float[Tensor, "*grid"], window: tuple[float, float]
-) -> Float[Tensor, "*grid"]:
-    """Clip HU to the window and map it to [-1, 1]."""
-    low, high = window
-    return (hu.clamp(low, high) - low) * (2 / (high - low)) - 1
-
-
-def hounsfield(
-    values: Float[Tensor, "*grid"], window: tuple[float, float]
-) -> Float[Tensor, "*grid"]:
-    """HU of values in network units, as far as the window left them: undoes `network_units`."""
-    low, high = window
-    return (values + 1) * ((high - low) / 2) + low
 
 
 def volumes_on(device: torch.device, case: PreparedCase) -> tuple[Tensor, Tensor]:

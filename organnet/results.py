@@ -15,21 +15,18 @@ from organnet.paper import PAPER, PAPER_RESULTS
 ABLATION = "ablation"
 OBSERVERS = "observers/metrics.csv"
 PAPER_CASES = 10
-HEADS = (
-    *(
-        "on",
-        "cases",
-        "organs",
-        "brain stem",
-        "chiasm",
-        "mandible",
-        "ON L",
-        "ON R",
-        "parotid L",
-        "parotid R",
-    ),
-    *("SMG L", "SMG R", "mean", "HD95 mm"),
-)
+ORGAN_HEADS = {
+    "BrainStem": "brain stem",
+    "Chiasm": "chiasm",
+    "Mandible": "mandible",
+    "OpticNerve_L": "ON L",
+    "OpticNerve_R": "ON R",
+    "Parotid_L": "parotid L",
+    "Parotid_R": "parotid R",
+    "Submandibular_L": "SMG L",
+    "Submandibular_R": "SMG R",
+}
+HEADS = ("on", "cases", "organs", *ORGAN_HEADS.values(), "mean", "HD95 mm")
 
 
 @dataclass(frozen=True)

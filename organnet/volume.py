@@ -25,7 +25,7 @@ from organnet.files import atomic_path
 from organnet.integrity import check_gzip_nrrd, check_header, check_mha, check_size, nifti_bytes
 from organnet.layout import IMAGE_FORMATS
 
-AIR_HU = -1024
+LOWEST_HU = -1024
 """Lowest HU kept; scanners pad with -2000, -3024 or -32768 outside their field of view."""
 SPACING_MM = (0.05, 20.0)
 """Of a CT's voxels. Metres or micrometres make a network's grid of no voxel, or of terabytes."""
@@ -120,7 +120,7 @@ def read_ct(path: Path) -> Volume:
     refuse_what_is_no_ct(array, path)
     hu = array if array.dtype == np.int16 else np.empty(array.shape, np.int16)
     for z, plane in enumerate(array):  # a whole volume of another type would be one too many
-        hu[z] = np.maximum(np.rint(plane) if plane.dtype.kind == "f" else plane, AIR_HU)
+        hu[z] = np.maximum(np.rint(plane) if plane.dtype.kind == "f" else plane, LOWEST_HU)
     return volume.with_array(hu)
 
 

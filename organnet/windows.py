@@ -10,9 +10,9 @@ from torch import Tensor
 
 from organnet.boxes import Box
 from organnet.grids import Size
+from organnet.hu import AIR_HU, TISSUE_FROM_HU, network_units
 from organnet.memory import kept_memory
 from organnet.organs import CLASSES, FLIPPED_LABELS
-from organnet.patches import AIR_HU, TISSUE_FROM_HU, network_units
 from organnet.weights import Network, autocast
 
 STRETCH = 0.125

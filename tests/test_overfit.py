@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import torch
 
+from organnet.hu import network_units
 from organnet.metrics import dice
 from organnet.organs import ORGANS
-from organnet.patches import Batch, network_units
+from organnet.patches import Batch
 from organnet.phantom import PhantomSize, make_case
 from organnet.prepared import PreparedCase, prepare
 from organnet.settings import make_settings

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from organnet.augment import between_knots, sampling_knots_mm, vary_intensity, vary_resolution
+from organnet.hu import network_units
 from organnet.organs import ORGANS, organ, swap_left_right
-from organnet.patches import Patches, draw_patch, network_units
+from organnet.patches import Patches, draw_patch
 from organnet.prepared import PreparedCase, drawn_classes
 from organnet.settings import PatchSettings
 

@@ -30,9 +30,10 @@ from organnet.errors import OrganNetError
 from organnet.experiment import open_run
 from organnet.files import read_json
 from organnet.head import head_box
+from organnet.hu import TISSUE_FROM_HU
 from organnet.organs import ORGAN_NAMES, organ
 from organnet.paper import PAPER, PAPER_RESULTS, mean_dsc
-from organnet.patches import TISSUE_FROM_HU, Patches, stack
+from organnet.patches import Patches, stack
 from organnet.phantom import SIZES, PhantomSize, make_case
 from organnet.phantom.anatomy import MEASURED
 from organnet.phantom.shapes import rotation

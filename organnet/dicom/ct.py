@@ -19,7 +19,7 @@ from organnet.dicom.series import choose_ct
 from organnet.dicom.slices import Stack, read_slice, stack_slices
 from organnet.errors import OrganNetError
 from organnet.integrity import MOST_BYTES
-from organnet.volume import AIR_HU, Volume, refuse_what_is_no_ct
+from organnet.volume import LOWEST_HU, Volume, refuse_what_is_no_ct
 
 
 def read_dicom_ct(
@@ -102,7 +102,7 @@ def _shifted(
     """An image moved by so many rows and columns, linearly, in a larger one of air."""
     if shape == image.shape:
         return image
-    canvas = np.full(shape, AIR_HU, np.float32)
+    canvas = np.full(shape, LOWEST_HU, np.float32)
     canvas[: image.shape[0], : image.shape[1]] = image
-    moved = ndimage.shift(canvas, shift, order=1, mode="grid-constant", cval=AIR_HU)
+    moved = ndimage.shift(canvas, shift, order=1, mode="grid-constant", cval=LOWEST_HU)
     return np.rint(moved).astype(np.int16)

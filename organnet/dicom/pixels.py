@@ -32,7 +32,7 @@ from organnet.dicom.header import (
     whole_number,
 )
 from organnet.errors import OrganNetError, one_line
-from organnet.volume import AIR_HU, without_itk_log
+from organnet.volume import LOWEST_HU, without_itk_log
 
 _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 _BY_GDCM = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
@@ -104,8 +104,8 @@ def read_hu(file: DicomFile) -> Int16[np.ndarray, "rows columns"]:
             for keyword in ("RescaleSlope", "RescaleIntercept")
         )
         padding = _padding(words, stored, image, file)
-    hu = np.clip(np.rint(stored * slope + intercept), AIR_HU, np.iinfo(np.int16).max)
-    hu[padding] = AIR_HU
+    hu = np.clip(np.rint(stored * slope + intercept), LOWEST_HU, np.iinfo(np.int16).max)
+    hu[padding] = LOWEST_HU
     return hu.astype(np.int16)
 
 
