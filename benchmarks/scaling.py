@@ -68,7 +68,8 @@ def inference(options: Options) -> tuple[Curve, Curve, Table]:
         rows.append((name, f"{seconds(turns):.1f} s", f"{network:.1f} s", gib(peak)))
     note = (
         f"Whole-CT inference, weights `{options.weights}`, {options.case.name} as a coarser and a "
-        "finer scan of the same body would show it (z, y, x).\n\n"
+        "finer scan of the same body would show it (z, y, x). Peak memory of the same work varies "
+        "by some 0.1 GiB from one process to the next.\n\n"
         "![How the cost grows](performance.png)"
     )
     columns = ("voxels", "file to file", "of that, the network", "peak memory")

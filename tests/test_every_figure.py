@@ -47,6 +47,7 @@ FIGURES = {
     "architecture": (lambda: figures.architecture(OrganNet(ModelSettings())), DOUBLE_MM),
     "ablation": (an_ablation_figure, DOUBLE_MM),
     "case_planes": (lambda: figures.case_planes(a_case(), shifted(a_case())), DOUBLE_MM),
+    "every_organ": (lambda: figures.every_organ(a_case()), DOUBLE_MM),
     "case_scene": (lambda: figures.case_scene(a_case(), shifted(a_case())), DOUBLE_MM),
     "best_median_worst": (
         lambda: figures.best_median_worst(

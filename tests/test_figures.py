@@ -12,10 +12,16 @@ from matplotlib.colors import to_hex, to_rgb
 from organnet import figures
 from organnet.figures.panel import MARKS
 from organnet.figures.planes import view_of
-from organnet.figures.slices import PLANES, best_slices, slice_through
+from organnet.figures.slices import (
+    PLANES,
+    best_slices,
+    labels_on,
+    slice_through,
+    slices_of_all,
+)
 from organnet.figures.style import ink
 from organnet.figures.uncertainty import error_kinds
-from organnet.organs import ORGANS, UNKNOWN
+from organnet.organs import ORGANS, UNKNOWN, spoken
 
 
 def test_figures_need_no_pyplot():
@@ -151,6 +157,25 @@ def test_best_median_and_worst_are_found_and_drawn():
     assert figures.ranked_cases(easy.query("case == 'f'")) == {"best": "f"}
     assert figures.ranked_cases(table[table["case"] == "a"]) == {"best": "a"}
     assert list(figures.ranked_cases(table[table["case"] < "c"])) == ["best", "worst"]
+
+
+def test_every_organ_is_on_one_of_the_slices():
+    case = a_case(labels=[])
+    places = [(2, 5, 5), (6, 20, 20), (10, 30, 35), (14, 40, 50), (18, 12, 58)]  # none in a plane
+    for label, place in zip((1, 2, 4, 5, 9), places, strict=True):
+        case.labels.array[place] = label
+    case.labels.array[21, 45, 60] = UNKNOWN
+    rows = slices_of_all(case.labels.array)
+    first, second = (labels_on(case.labels.array, slices) - {0, UNKNOWN} for slices in rows)
+    assert first | second == {1, 2, 4, 5, 9} and len(first) == 3
+    figure = figures.every_organ(case)
+    assert len(figure.axes) == 6
+    titles = [text.get_text() for text in figure.texts]
+    names = ", ".join(spoken(organ.name) for organ in ORGANS if organ.label in second - first)
+    assert titles[:2] == ["tiny", f"tiny, {names}"]
+    assert len(legend_texts(figure)) == 5
+    nothing = np.zeros((4, 6, 8), np.uint8)
+    assert slices_of_all(nothing) == [{"axial": 2, "coronal": 3, "sagittal": 4}]
 
 
 def test_learning_curves_show_losses_organs_and_drops():

@@ -11,7 +11,7 @@ from conftest import REPOSITORY
 from organnet.cli import app
 from organnet.datasets.pddca import read_case
 from organnet.experiment import Run
-from organnet.volume import read_volume, same_grid, write_volume
+from organnet.volume import Volume, read_volume, same_grid, write_volume
 
 
 def readme() -> str:
@@ -43,6 +43,26 @@ def test_a_ct_is_segmented_and_scored(
     assert np.array_equal(labels.array, names["found"].labels.array)
     scored = re.findall(r"organ='(\w+)'[^)]*?status='(?!not drawn)", capsys.readouterr().out)
     assert scored == ["Mandible", "Parotid_L"]
+
+
+def test_a_label_map_of_several_organs_becomes_a_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Python of data/README.md, on a scan as nnU-Net has it."""
+    text = (REPOSITORY / "data" / "README.md").read_text(encoding="utf-8")
+    [code] = re.findall("```python\n(.*?)```", text, re.DOTALL)
+    labels = np.zeros((6, 8, 10), np.uint8)
+    labels[2:4, 3:5, 1:4], labels[2:4, 3:5, 6:9] = 2, 3
+    drawn = Volume(labels, (3.0, 1.0, 1.0), (-9.0, 4.0, 2.0))
+    write_volume(drawn, tmp_path / "labelsTr" / "A.nii.gz")
+    hu = np.full(labels.shape, 40, np.int16)
+    write_volume(drawn.with_array(hu), tmp_path / "imagesTr" / "A_0000.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    case = read_case(Path("my/cases/A"))
+    assert case.drawn == {"Mandible", "Parotid_L"}
+    assert same_grid(case.ct, drawn) and (case.ct.array == hu).all()
+    assert (case.labels.array == np.array([0, 0, 3, 6])[labels]).all()
 
 
 def test_a_case_is_looked_at(

@@ -121,7 +121,7 @@ def test_version_is_one():
 def test_citation_names_the_eight_authors():
     citation = yaml.safe_load(read("CITATION.cff"))
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
-    paper = citation["preferred-citation"]
+    paper = citation["references"][0]
     families = [author["family-names"] for author in paper["authors"]]
     assert families == ["Chen", "Li", "He", "Ye", "Song", "Wang", "Gu", "Qiao"]
     assert paper["doi"] == "10.1007/978-3-030-87193-2_54"

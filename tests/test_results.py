@@ -89,7 +89,9 @@ def test_a_card_holds_the_stored_scores(weights):
     for name, organ in summary["organs"].items():
         row = f"| {name} | {organ['n']} | "
         if organ["n"]:
-            row += f"{100 * organ['dsc']['mean']:.1f} | {organ['hd95_mm']['mean']:.1f} |"
+            row += f"{100 * organ['dsc']['mean']:.1f} | {organ['hd95_mm']['mean']:.1f} | "
+            row += f"{100 * organ['dsc']['sd']:.1f} | {100 * organ['dsc']['median']:.1f} | "
+            row += f"{organ['hd95_mm']['median']:.1f} |"
         assert (row in card(weights)) == bool(organ["n"]), row
     mean = summary["mean"]
     assert f"| mean of organs |  | {100 * mean['dsc']:.1f} | {mean['hd95_mm']:.1f} |" in card(
@@ -147,6 +149,22 @@ def test_the_readme_compares_the_drawings_of_one_scan_over_the_organs_they_share
     assert len(shared) == 7
     pddca, oncologist, radiographer = (f"{100 * mean:.1f}" for mean in shared.mean())
     assert f"they are {pddca}, {oncologist} and {radiographer}" in readme()
+
+
+def test_the_readme_holds_medians_and_what_people_reach_without_copied_drawings():
+    organs = summarise(read_metrics(RESULTS / "openkbp" / "metrics.csv"))["organs"].values()
+    dsc, hd95 = (
+        [organ[metric]["median"] for organ in organs if organ["n"]] for metric in ("dsc", "hd95_mm")
+    )
+    percent, mm = [f"{100 * value:.1f}" for value in dsc], [f"{value:.1f}" for value in hd95]
+    text = " ".join(readme().split())
+    assert f"medians are {', '.join(percent[:-1])} and {percent[-1]} %" in text
+    assert f"and {', '.join(mm[:-1])} and {mm[-1]} mm." in text
+    people = read_metrics(RESULTS / "observers" / "metrics.csv")
+    copied = people[people["dsc"] > 0.998].groupby("case").size()
+    assert dict(copied) == {"0522c0014": 1, "0522c0457": 2}
+    mean = summarise(people[~people["case"].isin(copied.index)])["mean"]
+    assert f"mean is {100 * mean['dsc']:.1f} and HD95 {mean['hd95_mm']:.1f} mm" in text
 
 
 def test_the_readme_holds_a_person_and_the_network_against_the_same_drawings():

@@ -149,7 +149,7 @@ def _picture(out: Path, case: str) -> str:
     except OSError as error:
         reason = f"{picture_name(case)} cannot be read ({error.strerror})"
         return f'<p class="out">No picture: {escape(reason)}</p>'
-    return f"""<img alt="Axial, coronal and sagittal slice of {escape(case)} with the organs found"
+    return f"""<img alt="Axial, coronal and sagittal slices of {escape(case)} with the organs found"
 src="data:image/png;base64,{picture}">"""
 
 
@@ -176,8 +176,9 @@ def _foot() -> str:
 does not: its volume and its place (from the middle between the parotids; a parotid's from the brain
 stem). Every pair of such: how far the two volumes differ. All together: whether left and right
 agree with the anatomy, which jaw, parotids and brain stem tell.</p>
-<p>A picture has the three slices that together show the organs best. An organ may be on none of
-them: scroll through the files themselves.</p>
+<p>A picture has the three slices that together show the organs best, and below them further ones
+for the organs that are on none of these. It is no more than a first look: scroll through the files
+themselves.</p>
 <p>Usual is what lies within {DEVIATIONS} standard deviations of the mean of {min(counts)} to
 {max(counts)} drawings by hand per organ (PDDCA, and an oncologist's drawings of public scans). A
 warning says where to look first. No warning is no proof that a contour is right.</p>

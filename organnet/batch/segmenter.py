@@ -9,7 +9,7 @@ from organnet.batch.measure import measure
 from organnet.batch.record import How, picture_name
 from organnet.batch.worker import Answer
 from organnet.datasets.case import Case
-from organnet.figures import case_planes, save
+from organnet.figures import every_organ, save
 from organnet.inference import predict
 from organnet.organs import spoken
 from organnet.weights import load_network
@@ -37,7 +37,7 @@ class Segmenter:
         ]
         organs = measure(prediction.labels)
         case = Case(given.name, scan.ct, prediction.labels, frozenset(organs))
-        save(case_planes(case), folder / picture_name(given.name))
+        save(every_organ(case), folder / picture_name(given.name))
         return Answer(
             outputs=tuple(path.relative_to(folder).as_posix() for path in paths),
             notes=(*scan.warnings, *_between_images(found)),

@@ -31,7 +31,7 @@ class Answer:
 
     Attributes:
         message: why it failed, one line; empty where it did not.
-        outputs: files written, below the folder that was asked for, and the case's picture.
+        outputs: files written, below the folder that was asked for; the picture is not among them.
         notes: what was odd about the scan and handled, one line each.
         warnings: what a physicist should look at in the contours, one line each.
         volumes_ml: by organ that was found.

@@ -11,7 +11,12 @@ from organnet.figures.curves import learning_curves
 from organnet.figures.errors import error_surfaces
 from organnet.figures.gallery import phantom_gallery
 from organnet.figures.patches import patch_gallery
-from organnet.figures.planes import best_median_worst, case_planes, ranked_cases
+from organnet.figures.planes import (
+    best_median_worst,
+    case_planes,
+    every_organ,
+    ranked_cases,
+)
 from organnet.figures.scene import case_scene
 from organnet.figures.scores import organ_scores
 from organnet.figures.style import save
@@ -26,6 +31,7 @@ __all__ = [
     "case_scene",
     "entropy_and_error",
     "error_surfaces",
+    "every_organ",
     "learning_curves",
     "left_right_confusion",
     "measure_volumes",

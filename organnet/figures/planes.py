@@ -19,9 +19,10 @@ from organnet.figures.panel import (
     draw_scale_bar,
     organ_legend,
 )
-from organnet.figures.slices import PLANES, best_slices, is_organ
+from organnet.figures.slices import PLANES, best_slices, is_organ, labels_on, slices_of_all
 from organnet.figures.style import DOUBLE_MM, FONT_PT, new_figure, printed
 from organnet.head import TISSUE_HU
+from organnet.organs import ORGANS, spoken
 from organnet.volume import Volume, to_lps
 
 MARGIN_MM = (30.0, 45.0, 40.0)
@@ -62,7 +63,27 @@ def case_planes(
         prediction: label map on the case's grid, drawn dashed over the reference.
         hu_window: HU shown black and white.
     """
-    return _rows([(case.name, view_of(case, prediction))], hu_window)
+    view = view_of(case, prediction)
+    return _rows([(case.name, view, best_slices(view.guide.array))], hu_window)
+
+
+@printed
+def every_organ(case: Case, hu_window: tuple[float, float] = HU_WINDOW) -> Figure:
+    """`case_planes`, with further rows for the organs that are on none of its slices.
+
+    Args:
+        case: CT (HU) and label map.
+        hu_window: HU shown black and white.
+    """
+    view = view_of(case)
+    rows, seen = [], set()
+    for slices in slices_of_all(view.labels.array):
+        here = labels_on(view.labels.array, slices)
+        new = [spoken(organ.name) for organ in ORGANS if organ.label in here - seen]
+        title = f"{case.name}, {', '.join(new)}" if seen else case.name
+        rows.append((title, view, slices))
+        seen |= here
+    return _rows(rows, hu_window)
 
 
 @printed
@@ -85,7 +106,8 @@ def best_median_worst(
         mean, count = scores.loc[name, ["mean", "count"]]
         organs = "1 organ" if count == 1 else f"{count:.0f} organs"
         title = f"{rank}{of}: {name}, mean DSC of {organs} {100 * mean:.0f} %"
-        rows.append((title, view_of(cases[name], predictions[name])))
+        view = view_of(cases[name], predictions[name])
+        rows.append((title, view, best_slices(view.guide.array)))
     return _rows(rows, hu_window)
 
 
@@ -145,9 +167,9 @@ def _cropped(volume: Volume, box: tuple[slice, ...]) -> Volume:
     return replace(volume, array=volume.array[box])
 
 
-def _rows(rows: list[tuple[str, View]], hu_window: tuple[float, float]) -> Figure:
-    """One row of three panels per view, all at one scale, their sizes in mm of paper."""
-    sizes = [sizes_mm(view.ct) for _, view in rows]
+def _rows(rows: list[tuple[str, View, dict[str, int]]], hu_window: tuple[float, float]) -> Figure:
+    """A row of three panels for each title, view and slices; all at one scale, in mm of paper."""
+    sizes = [sizes_mm(view.ct) for _, view, _ in rows]
     widths = [max(size[plane][1] for size in sizes) for plane in PLANES]
     height = max(size[plane][0] for size in sizes for plane in PLANES)
     scale = paper_scale(widths)
@@ -156,12 +178,12 @@ def _rows(rows: list[tuple[str, View]], hu_window: tuple[float, float]) -> Figur
     total_mm = row_mm * len(rows) + foot_mm
     figure = new_figure(DOUBLE_MM, total_mm, constrained=False)
     shown: set[str] = set()
-    for number, (title, view) in enumerate(rows):
+    for number, (title, view, slices) in enumerate(rows):
         bottom = total_mm - (number + 1) * row_mm
-        shown |= draw_planes(figure, view, hu_window, widths, height, bottom, total_mm)
+        shown |= draw_planes(figure, view, slices, hu_window, widths, height, bottom, total_mm)
         y = (bottom + height * scale + 1.2) / total_mm
         figure.text(0, y, title, ha="left", va="bottom", fontsize=8, parse_math=False)
-    predicted = any(view.prediction is not None for _, view in rows)
+    predicted = any(view.prediction is not None for _, view, _ in rows)
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, (foot_mm - 2) / total_mm)}
     organ_legend(figure, shown, predicted, predicted, **below)
     y = 1 - (title_mm - 1.2) / total_mm
@@ -177,6 +199,7 @@ def paper_scale(widths_mm: list[float]) -> float:
 def draw_planes(
     figure: Figure,
     view: View,
+    slices: dict[str, int],
     hu_window: tuple[float, float],
     widths_mm: list[float],
     height_mm: float,
@@ -189,7 +212,7 @@ def draw_planes(
     """
     shown: set[str] = set()
     scale = paper_scale(widths_mm)
-    left, slices = 0.0, best_slices(view.guide.array)
+    left = 0.0
     for plane, width in zip(PLANES, widths_mm, strict=True):
         axes = place(figure, (left, bottom_mm, width * scale, height_mm * scale), total_mm)
         draw_ct(axes, cut(view.ct, plane, slices[plane]), hu_window, (height_mm, width))

@@ -39,6 +39,23 @@ def best_slices(
     return slices
 
 
+def slices_of_all(labels: UInt8[np.ndarray, "z y x"]) -> list[dict[str, int]]:
+    """`best_slices`, and those of the organs that are on none of them, until each is on one."""
+    found = [best_slices(labels)]
+    left = labels
+    while True:
+        left = np.where(np.isin(left, list(labels_on(left, found[-1]))), np.uint8(0), left)
+        if not is_organ(left).any():
+            return found
+        found.append(best_slices(left))
+
+
+def labels_on(labels: UInt8[np.ndarray, "z y x"], slices: dict[str, int]) -> set[int]:
+    """The values of a label map that are on any of these slices."""
+    planes = [labels.take(n, PLANES.index(plane)) for plane, n in slices.items()]
+    return set().union(*(np.unique(plane).tolist() for plane in planes))
+
+
 def slice_through(labels: UInt8[np.ndarray, "z y x"], plane: str, names: Sequence[str]) -> int:
     """The slice with most of these organs; of any organ where none of them was drawn."""
     sections = _sections(labels, PLANES.index(plane))

@@ -187,7 +187,12 @@ def _camera_buttons(views: list[Viewer], ct: Volume) -> widgets.Widget:
 
     buttons = []
     for view in VIEWS:
-        button = widgets.Button(description=view, layout=widgets.Layout(width="70px"))
+        side = "front left" if view == "oblique" else view
+        button = widgets.Button(
+            description=view,
+            tooltip=f"seen from the patient's {side}",
+            layout=widgets.Layout(width="70px"),
+        )
         button.on_click(looks_from(view))
         buttons.append(button)
     return widgets.HBox(buttons)
