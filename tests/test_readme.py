@@ -55,7 +55,7 @@ def test_a_label_map_of_several_organs_becomes_a_case(
     labels[2:4, 3:5, 1:4], labels[2:4, 3:5, 6:9] = 2, 3
     drawn = Volume(labels, (3.0, 1.0, 1.0), (-9.0, 4.0, 2.0))
     write_volume(drawn, tmp_path / "labelsTr" / "A.nii.gz")
-    hu = np.full(labels.shape, 40, np.int16)
+    hu = np.where(labels > 0, np.int16(40), np.int16(-1000))
     write_volume(drawn.with_array(hu), tmp_path / "imagesTr" / "A_0000.nii.gz")
     monkeypatch.chdir(tmp_path)
     exec(code, {})
