@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from organnet import figures
 from organnet.errors import OrganNetError
 from organnet.evaluation import METRICS, definition_lines, read_metrics
-from organnet.experiment import evaluate_run, open_run
+from organnet.experiment import Run, evaluate_run, open_run
 from organnet.figures.ablation import p_text, variant_title
 from organnet.files import atomic_path, read_json
 from organnet.layout import SETTINGS_NAME
@@ -42,16 +42,28 @@ def run_variants(dataset: str, profile: str, data: Path | None, root: Path, seed
                 f"variant {variant} changes more than network and loss: train it alone, with "
                 "--variant, since a table compares what was trained on the same patches and budget"
             )
-    for seed in range(seeds):
-        for variant in VARIANTS:
-            print(f"{variant}, seed {seed}:", flush=True)
-            folder = root / f"{variant}-seed{seed}"
-            evaluate_run(open_run(dataset, profile, data, folder, variant, seed))
+    names = {f"{name}-seed{seed}": (name, seed) for seed in range(seeds) for name in VARIANTS}
+    runs = {name: open_run(dataset, profile, data, root / name, *of) for name, of in names.items()}
+    _refuse_mixed_precision(runs)
+    for name, run in runs.items():
+        print(f"{name.replace('-seed', ', seed ')}:", flush=True)
+        evaluate_run(run)
     table = ablation_table(root)
     with atomic_path(root / "ablation.csv") as temporary:
         table.to_csv(temporary, index_label="variant")
     picture = figures.save(figures.ablation(table), root / "ablation.png")
     return f"{as_text(table)}\n\n{picture}"
+
+
+def _refuse_mixed_precision(runs: dict[str, Run]) -> None:
+    """A finished run keeps the precision of its machine, which may not be this one's."""
+    used = {run.settings.training.precision: name for name, run in runs.items()}
+    if len(used) > 1:
+        those = ", ".join(f"{name} in {precision}" for precision, name in used.items())
+        raise OrganNetError(
+            f"not all would be trained alike ({those}): go on where they were begun, or choose "
+            "another --out"
+        )
 
 
 def ablation_table(root: Path) -> pd.DataFrame:

@@ -118,8 +118,9 @@ def read_metrics(path: Path) -> pd.DataFrame:
     """Read what write_metrics wrote; OrganNetError where it is missing or something else."""
     if not path.is_file():
         raise OrganNetError(f"{path} does not exist: run `organnet evaluate` to write it")
+    empty = {metric: ["", "NA"] for metric in METRICS}  # R writes NA; a case may be called so
     try:
-        table = pd.read_csv(path, dtype={"case": str}, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(path, dtype={"case": str}, keep_default_na=False, na_values=empty)
     except (OSError, ValueError) as error:  # ValueError: pandas' parser and unicode errors
         raise OrganNetError(f"{path} is no readable table: evaluate again") from error
     if tuple(table.columns) != METRIC_COLUMNS or not set(table["status"]) <= set(STATUSES):

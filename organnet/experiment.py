@@ -34,6 +34,7 @@ from organnet.prepared import PreparedCase, prepare_all
 from organnet.scoring import (
     METRICS_NAME,
     PREDICTIONS,
+    SCORED_NAME,
     SUMMARY_NAME,
     has_scores,
     prediction_path,
@@ -229,18 +230,37 @@ def prepared_cases(run: Run, splits: tuple[str, ...]) -> list[PreparedCase]:
 
 def train_run(run: Run) -> None:
     """Train, or go on training, until the run has weights."""
+    drop_what_is_of_other_weights(run)
     if (run.folder / WEIGHTS_NAME).exists():
         return
-    for stale in (PREDICTIONS, "deep"):  # of weights that somebody has deleted
-        shutil.rmtree(run.folder / stale, ignore_errors=True)
-    for stale in (METRICS_NAME, SUMMARY_NAME):
-        (run.folder / stale).unlink(missing_ok=True)
     training = [
         case
         for case in prepared_cases(run, run.settings.training.train_on)
         for _ in range(run.dataset.repeat.get(case.name, 1))
     ]
     train(run.folder, run.settings, training, prepared_cases(run, ("validation",)))
+    drop_what_is_of_other_weights(run)
+
+
+def drop_what_is_of_other_weights(run: Run) -> None:
+    """Remove predictions, scores and notebooks of weights that a run no longer has.
+
+    Whoever deletes its weights, or puts others in their place, is not to be shown the old scores.
+    """
+    weights, note = run.folder / WEIGHTS_NAME, run.folder / SCORED_NAME
+    now = [sha256(weights)] if weights.exists() else []
+    if note.exists() and read_json(note).get("weights") == now:
+        return
+    if note.exists() or not now:  # without a note they are an earlier version's
+        for folder in (PREDICTIONS, "deep"):
+            shutil.rmtree(run.folder / folder, ignore_errors=True)
+        notebooks = set((run.folder / "notebooks").glob("*.ipynb"))
+        notebooks.discard(run.folder / FIRST_NOTEBOOK)  # which looks at the data alone
+        for path in (*notebooks, *(run.folder / name for name in (METRICS_NAME, SUMMARY_NAME))):
+            path.unlink(missing_ok=True)
+        note.unlink(missing_ok=True)
+    if now:
+        write_json(note, {"weights": now})
 
 
 def check_cases(run: Run) -> None:

@@ -22,7 +22,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{suffix}")
+        temporary = path.parent / f".{path.stem}-{secrets.token_hex(4)}{suffix}"
         temporary.touch(exist_ok=False)  # as open as the user's umask lets it, unlike tempfile's
     except OSError as error:
         raise _cannot_write(path, error) from error

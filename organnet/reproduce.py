@@ -13,9 +13,15 @@ from papermill.exceptions import PapermillExecutionError
 
 from organnet.errors import OrganNetError, RunError
 from organnet.evaluation import table_text
-from organnet.experiment import FIRST_NOTEBOOK, Run, check_cases, open_run, project_root
+from organnet.experiment import (
+    FIRST_NOTEBOOK,
+    Run,
+    check_cases,
+    drop_what_is_of_other_weights,
+    open_run,
+    project_root,
+)
 from organnet.files import make_folder
-from organnet.layout import WEIGHTS_NAME
 
 NOTEBOOKS = (FIRST_NOTEBOOK.stem, "02_training", "03_evaluation", "04_figures")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -31,6 +37,7 @@ def reproduce(
     """
     run = open_run(dataset, profile, data, out, seed=seed)
     check_cases(run)
+    drop_what_is_of_other_weights(run)
     parameters = {
         "dataset": dataset,
         "data": str(run.dataset.root.resolve()),
@@ -43,8 +50,7 @@ def reproduce(
         refuse_unknown_parameters(source, parameters)
     for number, source in enumerate(sources, start=1):
         target = run.folder / "notebooks" / source.name
-        weights = run.folder / WEIGHTS_NAME if number > 1 else None  # 01 looks at data alone
-        reason = why_run(source, target, weights)
+        reason = why_run(source, target)
         if reason is None:
             print(f"[{number}/4] {source.stem} is done: {target}", flush=True)
             continue
@@ -68,20 +74,13 @@ def notebook_folder() -> Path:
     raise OrganNetError(f"no {FIRST_NOTEBOOK} here: run this from a clone of the project")
 
 
-def why_run(source: Path, target: Path, weights: Path | None) -> str | None:
-    """Why a notebook is to be run: "" the first time; None where it has run to its end, as it is.
-
-    `weights` are those that it shows: they are not younger than it.
-    """
+def why_run(source: Path, target: Path) -> str | None:
+    """Why a notebook is to be run: "" the first time, None where it ran to its end as it is."""
     if not target.exists():
         return ""
     made = _cells(target)
     if made is None:
         return f"{target} is no whole notebook"
-    if weights is not None and not weights.exists():
-        return "its weights are gone"
-    if weights is not None and weights.stat().st_mtime > target.stat().st_mtime:
-        return "its weights are of another training"
     if made != _cells(source):
         return "its cells have changed; what is trained stays"
     return None

@@ -147,10 +147,10 @@ def stop_on_signal() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread may take signals
         return
-    named = ("SIGTERM", "SIGINT", "SIGHUP")
-    kinds = [getattr(signal, name) for name in named if hasattr(signal, name)]  # of Windows, two
-    heeded = [kind for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN]  # as of nohup
-    before = {kind: signal.signal(kind, lambda *_: stop.set()) for kind in heeded}
+    kinds = [signal.SIGTERM, signal.SIGINT]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        kinds.append(signal.SIGHUP)  # Windows has none, and nohup wants it ignored
+    before = {kind: signal.signal(kind, lambda *_: stop.set()) for kind in kinds}
     try:
         yield stop
     finally:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 
-from organnet.errors import OrganNetError
+from organnet.errors import OrganNetError, choose
 from organnet.layout import find_weights
 from organnet.model import OrganNet
 from organnet.organs import ORGAN_NAMES
@@ -157,4 +157,5 @@ def fast_precision(device: torch.device) -> str:
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """bfloat16 where it is exact enough, or float32 throughout."""
+    choose("precision", precision, ("float32", "bfloat16"))
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

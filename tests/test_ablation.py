@@ -12,8 +12,10 @@ from organnet import figures
 from organnet.ablation import ablation_table, as_markdown, as_text, model_cost, run_variants
 from organnet.errors import OrganNetError
 from organnet.evaluation import metrics_table, write_metrics
+from organnet.experiment import open_run
 from organnet.metrics import OrganScore
 from organnet.model import OrganNet
+from organnet.phantom import SIZES, write_phantom
 from organnet.settings import VARIANTS, make_settings
 
 CASES = [f"case{n}" for n in range(6)]
@@ -105,6 +107,20 @@ def test_a_variant_that_cannot_be_compared_is_refused_before_anything_is_trained
     with pytest.raises(OrganNetError, match="variant unflipped changes more than network and loss"):
         run_variants("phantom", "smoke", None, tmp_path / "all", 1)
     assert not (tmp_path / "all").exists()
+
+
+def test_variants_are_not_trained_in_two_precisions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, root = tmp_path / "data", tmp_path / "variants"
+    write_phantom(data, 3, 0, SIZES["smoke"])
+    monkeypatch.setattr("organnet.experiment.fast_precision", lambda _: "bfloat16")
+    done = open_run("phantom", "demo", data, root / "organnet-seed0")
+    (done.folder / "weights.safetensors").touch()
+    monkeypatch.setattr("organnet.experiment.fast_precision", lambda _: "float32")
+    monkeypatch.setattr("organnet.ablation.evaluate_run", pytest.fail)
+    with pytest.raises(OrganNetError, match="organnet-seed0 in bfloat16, .* in float32"):
+        run_variants("phantom", "demo", data, root, 1)
 
 
 def test_the_table_as_markdown_has_the_organs_that_are_scored(tmp_path: Path) -> None:

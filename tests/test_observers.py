@@ -156,7 +156,10 @@ def test_agreement_as_a_command(root: Path) -> None:
     assert "75.0 ±  0.0" in result.stdout and "not drawn in 3" in result.stdout
     assert len(read_metrics(out)) == 27
     result = subprocess.run(
-        [*command, str(root / "out")], capture_output=True, text=True, cwd=root, timeout=300
+        [*command, str(root / "out"), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1 and "holds no scan" in result.stderr

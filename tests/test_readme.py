@@ -45,10 +45,11 @@ def test_a_ct_is_segmented_and_scored(
     assert scored == ["Mandible", "Parotid_L"]
 
 
+@pytest.mark.parametrize("image", ["A_0000.nii.gz", "A.nii.gz"])
 def test_a_label_map_of_several_organs_becomes_a_case(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Python of data/README.md, on a scan as nnU-Net has it."""
+    """The Python of data/README.md, on a scan as nnU-Net and as the Decathlon have it."""
     text = (REPOSITORY / "data" / "README.md").read_text(encoding="utf-8")
     [code] = re.findall("```python\n(.*?)```", text, re.DOTALL)
     labels = np.zeros((6, 8, 10), np.uint8)
@@ -56,7 +57,7 @@ def test_a_label_map_of_several_organs_becomes_a_case(
     drawn = Volume(labels, (3.0, 1.0, 1.0), (-9.0, 4.0, 2.0))
     write_volume(drawn, tmp_path / "labelsTr" / "A.nii.gz")
     hu = np.where(labels > 0, np.int16(40), np.int16(-1000))
-    write_volume(drawn.with_array(hu), tmp_path / "imagesTr" / "A_0000.nii.gz")
+    write_volume(drawn.with_array(hu), tmp_path / "imagesTr" / image)
     monkeypatch.chdir(tmp_path)
     exec(code, {})
     case = read_case(Path("my/cases/A"))

@@ -1,5 +1,6 @@
 """The main job: four notebooks through papermill, stopped and resumed, the same twice."""
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -11,10 +12,19 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from organnet.errors import OrganNetError, RunError
 from organnet.evaluation import METRIC_COLUMNS
-from organnet.experiment import project_root
+from organnet.experiment import (
+    Run,
+    drop_what_is_of_other_weights,
+    evaluate_run,
+    project_root,
+    train_run,
+)
 from organnet.files import read_json
 from organnet.organs import ORGAN_NAMES
 from organnet.reproduce import (
@@ -25,6 +35,7 @@ from organnet.reproduce import (
     why_run,
 )
 from organnet.results import results_folder
+from organnet.weights import read_weights
 
 
 def command(data: Path, out: Path) -> list[str]:
@@ -114,15 +125,15 @@ def test_a_notebook_that_was_changed_is_not_done(tmp_path: Path) -> None:
     notebook.metadata["kernelspec"] = kernel
     source, target = tmp_path / "some.ipynb", tmp_path / "out" / "some.ipynb"
     nbformat.write(notebook, source)
-    assert why_run(source, target, None) == ""
+    assert why_run(source, target) == ""
     execute(source, target, {"a": 2})
-    assert why_run(source, target, None) is None
+    assert why_run(source, target) is None
     notebook.cells[1].source = "print(a, a)"
     nbformat.write(notebook, source)
-    assert "cells have changed" in str(why_run(source, target, None))
+    assert "cells have changed" in str(why_run(source, target))
     for broken in ("cut short", "{}", "[]"):
         target.write_text(broken)
-        assert "no whole notebook" in str(why_run(source, target, None))
+        assert "no whole notebook" in str(why_run(source, target))
 
 
 def test_folders_of_a_readers_own_are_no_repository(
@@ -139,17 +150,29 @@ def test_folders_of_a_readers_own_are_no_repository(
     assert results_folder() == Path(__file__).parent.parent / "results"
 
 
-def test_a_notebook_of_other_weights_is_not_done(tmp_path: Path) -> None:
-    source, weights = notebook_folder() / "03_evaluation.ipynb", tmp_path / "weights.safetensors"
-    target = tmp_path / source.name
-    weights.touch()
-    shutil.copyfile(source, target)
-    os.utime(weights, (1, 1))
-    assert why_run(source, target, weights) is None
-    os.utime(target, (0, 0))
-    assert "of another training" in str(why_run(source, target, weights))
+def test_nothing_is_shown_that_is_of_other_weights(smoke_run: Run, tmp_path: Path) -> None:
+    run = dataclasses.replace(smoke_run, folder=tmp_path / "run")
+    shutil.copytree(smoke_run.folder, run.folder)
+    (run.folder / "notebooks").mkdir(exist_ok=True)
+    for name in NOTEBOOKS:
+        (run.folder / "notebooks" / f"{name}.ipynb").touch()
+    table = evaluate_run(run)
+    before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*") if path.is_file()}
+    train_run(run)
+    assert before == {p: p.stat().st_mtime_ns for p in run.folder.rglob("*") if p.is_file()}
+
+    weights = run.folder / "weights.safetensors"
+    tensors = {key: torch.zeros_like(value) for key, value in read_weights(weights)[0].items()}
+    with safe_open(weights, "pt") as file:
+        save_file(tensors, weights, file.metadata())  # another network's
+    drop_what_is_of_other_weights(run)
+    assert [p.stem for p in (run.folder / "notebooks").iterdir()] == ["01_exploration"]
+    assert not (run.folder / "predictions").exists()
+    assert not evaluate_run(run).equals(table)
+
     weights.unlink()
-    assert "weights are gone" in str(why_run(source, target, weights))
+    drop_what_is_of_other_weights(run)
+    assert not (run.folder / "metrics.csv").exists() and not (run.folder / "scored.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,12 @@ def test_every_wish_to_end_is_heeded(
     monkeypatch.setattr(
         "organnet.training.validation_scores", lambda *_: os.kill(os.getpid(), kind) or {}
     )
-    with pytest.raises(RunError, match="stopped when the training was done"):
-        train(tmp_path, settings(epochs=1), CASES, CASES[:1])
+    before = signal.signal(kind, signal.default_int_handler)  # the tests may run under nohup
+    try:
+        with pytest.raises(RunError, match="stopped when the training was done"):
+            train(tmp_path, settings(epochs=1), CASES, CASES[:1])
+    finally:
+        signal.signal(kind, before)
     assert (tmp_path / WEIGHTS_NAME).exists()
 
 

@@ -119,6 +119,11 @@ def test_bfloat16_is_left_where_the_processor_lacks_it(
     assert load_network(file).settings.training.precision == fast
 
 
+def test_a_precision_that_is_none_is_refused() -> None:
+    with pytest.raises(OrganNetError, match="unknown precision 'float16': choose one of float32"):
+        autocast(torch.device("cpu"), "float16")
+
+
 def test_settings_newer_than_a_file_are_as_before_and_unknown_ones_are_refused(file: Path) -> None:
     tensors, about = load_tensors(file)
     content = json.loads(about["settings"])

@@ -109,8 +109,9 @@ def write_case(out: Path, case: Case) -> None:
         try:
             part.rename(out / case.name)
         except OSError as error:
+            advice = "move away what lies there" if (out / case.name).exists() else "try again"
             raise OrganNetError(
-                f"cannot write {out / case.name} ({error.strerror}): move away what lies there"
+                f"cannot write {out / case.name} ({error.strerror}): {advice}"
             ) from error
 
 

@@ -20,7 +20,7 @@ from organnet.figures.panel import (
 from organnet.figures.planes import window_text
 from organnet.figures.slices import slice_through
 from organnet.figures.style import DOUBLE_MM, FONT_PT, new_figure, printed
-from organnet.head import TISSUE_HU
+from organnet.hu import TISSUE_FROM_HU
 from organnet.volume import to_lps
 
 COLUMNS = (
@@ -85,7 +85,7 @@ def _pair(case: Case, plane: str, names: Sequence[str]) -> tuple[Slice, Slice]:
 
 def _content_box(ct: Slice) -> tuple[slice, slice]:
     """Rows and columns of what is not air, at most LARGEST_MM of them."""
-    rows, columns = box_of(ct.values > TISSUE_HU) or map(slice, ct.values.shape)
+    rows, columns = box_of(ct.values > TISSUE_FROM_HU) or map(slice, ct.values.shape)
     high, wide = (int(LARGEST_MM / mm) for mm in ct.spacing_mm)
     top, left = rows.start or 0, columns.start or 0
     left += max(0, columns.stop - left - wide) // 2

@@ -21,6 +21,8 @@ from organnet.figures.style import (
 from organnet.organs import ORGANS
 
 BAND = "#d4d4d4"
+MISSED = ("prediction empty", "reference empty")
+"""Found by one of the two alone."""
 HD95_TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -58,7 +60,7 @@ def organ_scores(
                 label=f"two observers, {observers['case'].nunique()} scans: middle half",
             )
         )
-    if counted["status"].str.endswith("empty").any():
+    if counted["status"].isin(MISSED).any():
         handles.append(
             Line2D(
                 *([], []),
@@ -133,7 +135,7 @@ def draw_boxes(
             capprops={"color": colour, "linewidth": 0.8},
             manage_ticks=False,
         )
-        missing = of_organ["status"].str.endswith("empty").to_numpy(bool)
+        missing = of_organ["status"].isin(MISSED).to_numpy(bool)
         x = number + spread(len(values))
         axes.plot(x[~missing], values[~missing], "o", color=colour, markersize=2.4, alpha=0.8)
         axes.plot(x[missing], values[missing], "x", color=colour, markersize=4)

@@ -44,7 +44,9 @@ def slices_of_all(labels: UInt8[np.ndarray, "z y x"]) -> list[dict[str, int]]:
     found = [best_slices(labels)]
     left = labels
     while True:
-        left = np.where(np.isin(left, list(labels_on(left, found[-1]))), np.uint8(0), left)
+        wanted = np.arange(256, dtype=np.uint8)
+        wanted[list(labels_on(left, found[-1]))] = 0
+        left = wanted[left]
         if not is_organ(left).any():
             return found
         found.append(best_slices(left))

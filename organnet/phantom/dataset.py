@@ -80,14 +80,15 @@ def case_name(index: int) -> str:
 def _claim(out: Path, recipe: dict) -> None:
     """Note in `out` what it is going to hold; refuse a folder that holds anything else."""
     note = out / "phantom.json"
-    if note.is_file():
-        if read_json(note) != recipe:
-            raise OrganNetError(
-                f"{note} is of another phantom (seed, size, number of cases or version): "
-                "delete the folder or choose another"
-            )
-        return
-    make_folder(out)
-    if any(not name.startswith(".") and name != "README.md" for name in os.listdir(out)):
-        raise OrganNetError(f"{out} holds other files: choose an empty folder for the phantom")
-    write_json(note, recipe)
+    if not note.is_file():
+        there = [n for n in os.listdir(make_folder(out)) if n[0] != "." and n != "README.md"]
+        if not there:
+            write_json(note, recipe)
+            return
+        if note.name not in there:  # as another job has written it meanwhile
+            raise OrganNetError(f"{out} holds other files: choose an empty folder for the phantom")
+    if read_json(note) != recipe:
+        raise OrganNetError(
+            f"{note} is of another phantom (seed, size, number of cases or version): "
+            "delete the folder or choose another"
+        )
