@@ -119,7 +119,7 @@ def test_variants_are_not_trained_in_two_precisions(
     (done.folder / "weights.safetensors").touch()
     monkeypatch.setattr("organnet.experiment.fast_precision", lambda _: "float32")
     monkeypatch.setattr("organnet.ablation.evaluate_run", pytest.fail)
-    with pytest.raises(OrganNetError, match="organnet-seed0 in bfloat16, .* in float32"):
+    with pytest.raises(OrganNetError, match=r"organnet-seed0 in bfloat16, .* in float32"):
         run_variants("phantom", "demo", data, root, 1)
 
 
