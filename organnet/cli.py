@@ -166,14 +166,13 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="table to write, CSV")],
 ) -> None:
     """Score predictions against references: DSC, HD95 and surface DSC per case and organ."""
-    from organnet.evaluation import evaluate as score
-    from organnet.evaluation import match_cases, write_metrics
+    from organnet.evaluation import match_cases, score_pairs, write_metrics
 
-    table = score(prediction, reference)
+    pairs = match_cases(prediction, reference)
+    table = score_pairs(pairs.matched)
     write_metrics(table, out)
-    unmatched = match_cases(prediction, reference).unmatched
-    if unmatched:
-        print(f"on one side only, not scored: {', '.join(unmatched)}", file=sys.stderr)
+    if pairs.unmatched:
+        print(f"on one side only, not scored: {', '.join(pairs.unmatched)}", file=sys.stderr)
     _show(table, out)
 
 

@@ -80,9 +80,11 @@ def score_pairs(pairs: Mapping[str, tuple[Path, Path]]) -> pd.DataFrame:
 def match_cases(prediction: Path, reference: Path) -> Pairs:
     """Pair predictions with references by case name: a case folder's, or a file's without suffix.
 
-    One file or case against one other needs no common name. Raises OrganNetError where a path
+    One file or case against one other needs no common name; a case's folder of drawings stands for
+    the case. Raises OrganNetError where a path
     holds no label map, or no name occurs on both sides.
     """
+    prediction, reference = _whole_case(prediction), _whole_case(reference)
     sides = _label_maps(prediction), _label_maps(reference)
     if not (_holds_many(prediction) or _holds_many(reference)):
         (predicted,), ((case, truth),) = sides[0].values(), sides[1].items()
@@ -217,6 +219,13 @@ def _remarks(row: Mapping[str, Any]) -> str:
     """Statuses that a reader of a mean should know of."""
     remarks = [s for s in STATUSES[1:] if row[s.replace(" ", "_")]]
     return ", ".join(f"{status} in {row[status.replace(' ', '_')]}" for status in remarks)
+
+
+def _whole_case(path: Path) -> Path:
+    """The case folder, where its structures/ or segmentations/ was given."""
+    case = path.absolute().parent
+    drawings = path.is_dir() and path.name in (STRUCTURES, observers.SEGMENTATIONS)
+    return case if drawings and _is_case(case) else path
 
 
 def _holds_many(path: Path) -> bool:

@@ -181,6 +181,9 @@ def test_predictions_folder_against_case_folders(tmp_path):
     assert set(table["case"]) == {"two"}
     table = evaluate(tmp_path / "predictions", tmp_path / "data" / "one")
     assert set(table["case"]) == {"one"}
+    # So does its folder of drawings.
+    same = evaluate(tmp_path / "predictions", tmp_path / "data" / "one" / "structures")
+    pd.testing.assert_frame_equal(same, table)
 
 
 def test_an_organ_absent_from_a_reference_label_map_is_unknown(tmp_path):

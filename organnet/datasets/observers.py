@@ -39,9 +39,11 @@ def is_drawing(folder: Path) -> bool:
 def read_labels(folder: Path) -> tuple[Volume, frozenset[str]]:
     """Read one drawing: label map (uint8, on the scan's own grid) and the organs drawn.
 
-    Raises OrganNetError where none of the organs has a file, one has two, a file is faulty, or
-    two lie on different grids.
+    Raises OrganNetError where there is no such folder, none of the organs has a file, one has two,
+    a file is faulty, or two lie on different grids.
     """
+    if not folder.is_dir():
+        raise OrganNetError(f"{folder} is no folder: give a scan's, with {SEGMENTATIONS}/ in it")
     files: dict[str, Path] = {}
     names = {file: organ for organ, file in FILES.items()}
     for path in sorted((folder / SEGMENTATIONS).glob("*.nrrd")):
