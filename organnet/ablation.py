@@ -51,7 +51,9 @@ def run_variants(dataset: str, profile: str, data: Path | None, root: Path, seed
     table = ablation_table(root)
     with atomic_path(root / "ablation.csv") as temporary:
         table.to_csv(temporary, index_label="variant")
-    picture = figures.save(figures.ablation(table), root / "ablation.png")
+    picture = figures.save(
+        figures.ablation(table, f"{dataset}, profile {profile}"), root / "ablation.png"
+    )
     return f"{as_text(table)}\n\n{picture}"
 
 

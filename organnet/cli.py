@@ -46,7 +46,13 @@ Weights = Annotated[
         "several are averaged"
     ),
 ]
-Deep = Annotated[bool, typer.Option("--deep", help="more overlap, mirroring, an entropy map")]
+Deep = Annotated[
+    bool,
+    typer.Option(
+        "--deep",
+        help="more overlap, mirroring where the weights do not have it anyway, an entropy map",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0)]
 
 
@@ -161,13 +167,20 @@ def score(
 
 @app.command()
 def evaluate(
-    prediction: Annotated[Path, typer.Argument(help="label map, case folder, or folder of them")],
+    prediction: Annotated[
+        Path,
+        typer.Argument(
+            help="label map (0 background, 1 to 9 the organs in docs/batch.md's order), case "
+            "folder, or folder of them"
+        ),
+    ],
     reference: Annotated[Path, typer.Argument(help="the same, to compare with")],
     out: Annotated[Path, typer.Option(help="table to write, CSV")],
 ) -> None:
     """Score predictions against references: DSC, HD95 and surface DSC per case and organ."""
-    from organnet.evaluation import match_cases, score_pairs, write_metrics
+    from organnet.evaluation import match_cases, refuse_to_replace, score_pairs, write_metrics
 
+    refuse_to_replace(out)
     pairs = match_cases(prediction, reference)
     table = score_pairs(pairs.matched)
     write_metrics(table, out)
@@ -193,8 +206,9 @@ def agreement(
     """Score two people who drew the same scans, or one of them and OpenKBP, against each other."""
     from organnet.agreement import agreement_with_openkbp, observer_agreement
     from organnet.datasets.matched import PAIRS
-    from organnet.evaluation import write_metrics
+    from organnet.evaluation import refuse_to_replace, write_metrics
 
+    refuse_to_replace(out)
     table = agreement_with_openkbp(data, openkbp) if openkbp else observer_agreement(data)
     write_metrics(table, out)
     _show(table, out)

@@ -15,9 +15,9 @@ from tqdm import tqdm
 from organnet.datasets import observers, pddca
 from organnet.errors import OrganNetError, shortened
 from organnet.files import atomic_path
-from organnet.layout import IMAGE_FORMATS, STRUCTURES, image_stem
+from organnet.layout import IMAGE_FORMATS, SEGMENTATION, STRUCTURES, image_stem
 from organnet.metrics import DEFINITIONS, OrganScore, score_case
-from organnet.organs import CLASSES, ORGANS, UNKNOWN
+from organnet.organs import CLASSES, ORGAN_NAMES, ORGANS, UNKNOWN
 from organnet.paper import PAPER, PAPER_RESULTS, mean_dsc
 from organnet.volume import Volume, read_volume, same_grid, to_lps
 
@@ -114,6 +114,17 @@ def write_metrics(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(
             temporary, columns=list(METRIC_COLUMNS), index=False, float_format="%.6f", na_rep=""
         )
+
+
+def refuse_to_replace(path: Path) -> None:
+    """Raise OrganNetError where a table may not be written: another file is there, or no .csv."""
+    if path.suffix != ".csv":
+        raise OrganNetError(f"{path} is no name for a table: end it in .csv")
+    if path.exists():
+        try:
+            read_metrics(path)
+        except OrganNetError as error:
+            raise OrganNetError(f"{path} is no table of scores: choose another --out") from error
 
 
 def read_metrics(path: Path) -> pd.DataFrame:
@@ -240,6 +251,8 @@ def _label_maps(path: Path) -> dict[str, Path]:
     """Case names and their label-map files or case folders, without reading any."""
     if not path.exists():
         raise OrganNetError(f"{path} does not exist: give a label map or a folder of cases")
+    if path.is_file() and case_name(path) in ORGAN_NAMES:
+        raise OrganNetError(f"{path} is the mask of one organ: give the folder of its case")
     if not _holds_many(path):
         return {case_name(path): path}
     found: dict[str, Path] = {}
@@ -247,11 +260,15 @@ def _label_maps(path: Path) -> dict[str, Path]:
         is_file = child.name.lower().endswith(tuple(IMAGE_FORMATS))
         if child.name.startswith(".") or not (is_file or _is_case(child)):
             continue
+        if child.name.lower().endswith(SEGMENTATION):  # 3D Slicer's, numbered in its own way
+            continue
         if case_name(child).endswith("_entropy"):  # beside a prediction of `inference --deep`
             continue
         name = case_name(child)
         if name in found:
-            raise OrganNetError(f"{found[name]} and {child} are one case twice: remove one")
+            raise OrganNetError(
+                f"{found[name]} and {child} are one case twice: name one, or give a folder with one"
+            )
         found[name] = child
     if not found:
         raise OrganNetError(

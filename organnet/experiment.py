@@ -20,7 +20,7 @@ from organnet import __version__
 from organnet.datasets import DATASETS, Dataset, open_dataset
 from organnet.errors import OrganNetError, choose, shortened
 from organnet.evaluation import read_metrics
-from organnet.files import atomic_path, make_folder, read_json, sha256, write_json
+from organnet.files import atomic_path, make_folder, read_json, sha256, subfolders, write_json
 from organnet.inference import Prediction, predict, write_prediction
 from organnet.layout import (
     CHECKPOINT_NAME,
@@ -140,6 +140,8 @@ def open_run(
         raise OrganNetError(f"{folder} holds weights but no settings.json: choose another --out")
     elif has_scores(folder):
         raise OrganNetError(f"{folder} holds scores of other weights: choose another --out")
+    elif subfolders(folder):
+        raise OrganNetError(f"{folder} holds other folders, and no run: choose another --out")
     else:
         if start is not None:
             with atomic_path(folder / START_NAME) as temporary:

@@ -88,10 +88,11 @@ def score_weights(
         "deep": deep,
     }
     note = make_folder(folder) / SCORED_NAME
-    if note.exists():
-        if read_json(note) != scored:
-            raise OrganNetError(f"{note} is of other weights, cases or data: choose another --out")
-    elif (folder / SETTINGS_NAME).exists() or has_scores(folder):
-        raise OrganNetError(f"{folder} holds a run or other scores: choose another --out")
+    if (folder / SETTINGS_NAME).exists():
+        raise OrganNetError(f"{folder} is a run, which has scores of its own: choose another --out")
+    if note.exists() and read_json(note) != scored:
+        raise OrganNetError(f"{note} is of other weights, cases or data: choose another --out")
+    if not note.exists() and has_scores(folder):
+        raise OrganNetError(f"{folder} holds other scores: choose another --out")
     write_json(note, scored)
     return score_cases([load_network(path) for path in weights], dataset, names, folder, deep)

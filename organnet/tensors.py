@@ -38,5 +38,5 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         ) from error
     except (safetensors.SafetensorError, ValueError) as error:
         raise OrganNetError(
-            f"{path} is not a whole safetensors file: delete it and make it again"
+            f"{path} is not a whole safetensors file: name another, or make it again"
         ) from error

@@ -42,9 +42,14 @@ def export_weights(named: Path | str, out: Path) -> None:
 
     The convolutions' weights, which are nearly all, are kept in half precision; norms and biases
     stay as they are, since a running variance may lie beyond what half can hold.
-    Raises what `load_network` raises.
+    Raises what `load_network` raises, and OrganNetError where `out` is not called as a weights
+    file, or is another file that is there.
     """
+    if out.suffix != ".safetensors":
+        raise OrganNetError(f"{out} is no name for weights: end it in .safetensors")
     load_network(named)  # whole, and of this version
+    if out.exists():
+        read_weights(out)  # what is there is weights too, or an error
     state, about = load_tensors(find_weights(named))
     smaller = {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
     save_tensors(out, smaller, about)

@@ -96,7 +96,7 @@ def test_a_new_variant_is_shown_by_its_own_name(
     scored(tmp_path, "resse-4", [0.4, 0.5, 0.6, 0.7, 0.8, 0.3])
     table = ablation_table(tmp_path)
     assert as_markdown(table).splitlines()[-1].startswith("| resse-4 | ")
-    shown = [text.get_text() for axes in figures.ablation(table).axes for text in axes.texts]
+    shown = [text.get_text() for axes in figures.ablation(table, "").axes for text in axes.texts]
     assert "resse-4" in shown and "OrganNet2.5D" in shown
 
 

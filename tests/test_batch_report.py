@@ -165,14 +165,25 @@ def test_places_that_cannot_be_checked_are_named() -> None:
     unplaced = "Brain stem, Chiasm, Mandible, Optic nerve L, Optic nerve R"
     assert warned(head) == (
         f"Places could not be checked: {unplaced}, Submandibular L, Submandibular R "
-        "(for want of Parotid R)",
+        "(for want of Parotid R, missing or cut off)",
         "Parotid R was not found",
     )
     head[head == organ("BrainStem").label] = 0
     assert (
         "Places could not be checked: Chiasm, Mandible, Optic nerve L, Optic nerve R, Parotid L, "
-        "Submandibular L, Submandibular R (for want of Brain stem, Parotid R)" in warned(head)
+        "Submandibular L, Submandibular R (for want of Brain stem, Parotid R, missing or cut off)"
+        in warned(head)
     )
+
+
+def test_places_are_not_told_from_an_organ_that_the_scan_cuts_off() -> None:
+    head = usual_head().array
+    parotid = np.argwhere(head == organ("Parotid_L").label)
+    x = int(np.median(parotid[:, 2]))
+    cut = warned(head[:, :, : x + 1])  # half of it beyond the scan's edge
+    assert "Parotid L reaches the edge of the scan" in " ".join(cut)
+    assert any(w.startswith("Places could not be checked: Brain stem, Chiasm") for w in cut)
+    assert not [w for w in cut if "than the usual range" in w and not w.startswith("Parotid")]
 
 
 def test_names_as_prose_has_them() -> None:

@@ -14,6 +14,7 @@ from organnet.evaluation import (
     match_cases,
     metrics_table,
     read_metrics,
+    refuse_to_replace,
     summarise,
     table_text,
     write_metrics,
@@ -225,6 +226,23 @@ def test_bad_input_is_one_line_that_names_the_file(tmp_path):
         with pytest.raises(OrganNetError, match=message) as caught:
             evaluate(prediction, reference)
         assert "\n" not in str(caught.value)
+
+
+def test_a_table_replaces_nothing_but_a_table(table, tmp_path):
+    for name, content in (("report.html", "mine"), ("notes.csv", "mine")):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(OrganNetError, match=r"is no (name for a table|table of scores)"):
+            refuse_to_replace(tmp_path / name)
+    write_metrics(table, tmp_path / "metrics.csv")
+    refuse_to_replace(tmp_path / "metrics.csv")
+    refuse_to_replace(tmp_path / "new.csv")
+
+
+def test_the_mask_of_one_organ_is_no_label_map(tmp_path):
+    write_case(tmp_path / "one", label_map())
+    mask = tmp_path / "one" / "structures" / "Mandible.nrrd"
+    with pytest.raises(OrganNetError, match="mask of one organ: give the folder of its case"):
+        evaluate(mask, mask)
 
 
 def test_one_case_in_two_files_is_refused(tmp_path):

@@ -40,7 +40,7 @@ def an_ablation_figure():
     table[["difference", "difference_low", "difference_high"]] = -0.02, -0.03, -0.01
     table["p_holm"] = 0.03
     table.loc["organnet", ["cases", "difference", "p_holm"]] = np.nan
-    return figures.ablation(table)
+    return figures.ablation(table, "OpenKBP, 900 steps")
 
 
 FIGURES = {

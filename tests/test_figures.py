@@ -172,7 +172,7 @@ def test_every_organ_is_on_one_of_the_slices():
     assert len(figure.axes) == 6
     titles = [text.get_text() for text in figure.texts]
     names = ", ".join(spoken(organ.name) for organ in ORGANS if organ.label in second - first)
-    assert titles[:2] == ["tiny", f"tiny, {names}"]
+    assert titles[:2] == ["tiny", f"tiny: further slices, for {names}"]
     assert len(legend_texts(figure)) == 5
     nothing = np.zeros((4, 6, 8), np.uint8)
     assert slices_of_all(nothing) == [{"axial": 2, "coronal": 3, "sagittal": 4}]

@@ -119,6 +119,17 @@ def test_bfloat16_is_left_where_the_processor_lacks_it(
     assert load_network(file).settings.training.precision == fast
 
 
+def test_exported_weights_replace_nothing_but_weights(file: Path, tmp_path: Path) -> None:
+    save_weights(file, OrganNet(SETTINGS.model), SETTINGS)
+    for name in ("img.nrrd", "mine.safetensors"):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(OrganNetError, match=rf"{name} is no(t a whole| name)"):
+            export_weights(file, tmp_path / name)
+        assert (tmp_path / name).read_text() == "mine"
+    for _ in range(2):
+        export_weights(file, tmp_path / "half.safetensors")
+
+
 def test_a_precision_that_is_none_is_refused() -> None:
     with pytest.raises(OrganNetError, match="unknown precision 'float16': choose one of float32"):
         autocast(torch.device("cpu"), "float16")
@@ -209,7 +220,7 @@ def test_scores_are_not_mixed_with_what_lies_there(
 ) -> None:
     (tmp_path / there).parent.mkdir(exist_ok=True)
     (tmp_path / there).write_text("{}")
-    with pytest.raises(OrganNetError, match="holds a run or other scores"):
+    with pytest.raises(OrganNetError, match=r"is a run|holds other scores"):
         score_weights([smoke_run.folder], smoke_run.dataset, "test", tmp_path, deep=False)
     assert not (tmp_path / "scored.json").exists()
 

@@ -176,7 +176,7 @@ class Books:
             how_sha256=how.sha256(),
             outputs={name: sha256(self.stage / name) for name in answer.outputs},
             picture_sha256="" if answer.message else sha256(self.stage / picture_name(given.name)),
-            warnings=tuple(map(self.one_line, (*answer.notes, *answer.warnings))),
+            warnings=tuple(map(self.one_line, (*answer.warnings, *answer.notes))),
             volumes_ml={name: round(ml, 3) for name, ml in answer.volumes_ml.items()},
             measured=Measured(answer.seconds, answer.peak_memory_mb),
         )

@@ -208,9 +208,9 @@ def _called_apart(inputs: list[tuple[Input, Path]]) -> list[Input]:
             f"{_folder(above, up)}_{name}".lstrip("_") if _folded(name) in alike else name
             for (_, above), name in zip(inputs, names, strict=True)
         ]
-    alike = _alike(names)
+    alike = _alike(names)  # whose folders are called alike too, and tell nothing
     return [
-        _called(given, f"{name}_{n}" if _folded(name) in alike else name, n)
+        _called(given, f"{given.name}_{n}" if _folded(name) in alike else name, n)
         for n, ((given, _), name) in enumerate(zip(inputs, names, strict=True), start=1)
     ]
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from organnet.figures.style import DOUBLE_MM, GREY, new_figure, printed
 
-ROW_MM, TOP_MM, FOOT_MM = 7.0, 12.0, 16.0
+ROW_MM, TOP_MM, FOOT_MM = 7.0, 12.0, 19.0
 VARIANT_NAMES = {
     "organnet": "OrganNet2.5D",
     "no-hdc": "no dilation (HDC)",
@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 @printed
-def ablation(table: pd.DataFrame) -> Figure:
+def ablation(table: pd.DataFrame, trained: str) -> Figure:
     """Cost and scores of each variant, and its DSC minus that of the paper's network.
 
     Points are mean differences over cases in percentage points, bars the bootstrap's 95 % interval;
@@ -35,6 +35,7 @@ def ablation(table: pd.DataFrame) -> Figure:
 
     Args:
         table: of `ablation.ablation_table`.
+        trained: on what, and how long: the figure is often shown beside other runs.
     """
     height_mm = TOP_MM + ROW_MM * len(table) + FOOT_MM
     figure = new_figure(DOUBLE_MM, height_mm)
@@ -55,7 +56,8 @@ def ablation(table: pd.DataFrame) -> Figure:
     numbers.set_xlim(0, 1)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_ylim(len(table) - 0.5, -1.5)
-    axes.set_xlabel(f"DSC minus OrganNet2.5D's (percentage points; right: better)\n{_basis(table)}")
+    difference = "DSC minus OrganNet2.5D's (percentage points; right: better)"
+    axes.set_xlabel(f"{difference}\n{_basis(table)}\n{trained}")
     axes.tick_params(left=False, labelleft=False)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")

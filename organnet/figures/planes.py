@@ -80,7 +80,7 @@ def every_organ(case: Case, hu_window: tuple[float, float] = HU_WINDOW) -> Figur
     for slices in slices_of_all(view.labels.array):
         here = labels_on(view.labels.array, slices)
         new = [spoken(organ.name) for organ in ORGANS if organ.label in here - seen]
-        title = f"{case.name}, {', '.join(new)}" if seen else case.name
+        title = f"{case.name}: further slices, for {', '.join(new)}" if seen else case.name
         rows.append((title, view, slices))
         seen |= here
     return _rows(rows, hu_window)

@@ -1,5 +1,6 @@
 """One look for every figure, sized as it is printed: 183 mm double or 89 mm single column."""
 
+import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,7 +87,17 @@ def marker(name: str) -> str:
 def new_figure(width_mm: float, height_mm: float, constrained: bool = True) -> Figure:
     """An empty figure of that printed size, which belongs to no window and no global state."""
     size = (width_mm * INCHES_PER_MM, height_mm * INCHES_PER_MM)
-    return Figure(figsize=size, layout="constrained" if constrained else "none", facecolor="white")
+    layout = "constrained" if constrained else "none"
+    return Shown(figsize=size, layout=layout, facecolor="white")
+
+
+class Shown(Figure):
+    """A figure that a notebook shows without %matplotlib inline."""
+
+    def _repr_png_(self) -> bytes:
+        picture = io.BytesIO()
+        self.savefig(picture, format="png")
+        return picture.getvalue()
 
 
 def ink(colour: str) -> str:
