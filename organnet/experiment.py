@@ -35,6 +35,7 @@ from organnet.scoring import (
     METRICS_NAME,
     PREDICTIONS,
     SCORED_NAME,
+    SIDES_NAME,
     SUMMARY_NAME,
     has_scores,
     prediction_path,
@@ -60,7 +61,8 @@ from organnet.weights import (
 PHANTOM_CASES = {"smoke": 6, "demo": 36, "paper": 48}
 """By profile; the others train on the demo's."""
 PHANTOM_SEED = 0
-FIRST_NOTEBOOK = Path("notebooks", "01_exploration.ipynb")
+NOTEBOOKS = ("01_exploration", "02_training", "03_evaluation", "04_figures")
+FIRST_NOTEBOOK = Path("notebooks", f"{NOTEBOOKS[0]}.ipynb")
 RECORDED = ("torch", "numpy", "scipy", "pandas", "SimpleITK", "safetensors", "papermill")
 
 
@@ -256,11 +258,10 @@ def drop_what_is_of_other_weights(run: Run) -> None:
     if note.exists() or not now:  # without a note they are an earlier version's
         for folder in (PREDICTIONS, "deep"):
             shutil.rmtree(run.folder / folder, ignore_errors=True)
-        notebooks = set((run.folder / "notebooks").glob("*.ipynb"))
-        notebooks.discard(run.folder / FIRST_NOTEBOOK)  # which looks at the data alone
-        for path in (*notebooks, *(run.folder / name for name in (METRICS_NAME, SUMMARY_NAME))):
-            path.unlink(missing_ok=True)
-        note.unlink(missing_ok=True)
+        shown = [METRICS_NAME, SUMMARY_NAME, SIDES_NAME, SCORED_NAME]
+        shown += [f"notebooks/{name}.ipynb" for name in NOTEBOOKS[1:]]  # the first shows data alone
+        for name in shown:
+            (run.folder / name).unlink(missing_ok=True)
     if now:
         write_json(note, {"weights": now})
 

@@ -15,6 +15,7 @@ from organnet.errors import OrganNetError, RunError
 from organnet.evaluation import table_text
 from organnet.experiment import (
     FIRST_NOTEBOOK,
+    NOTEBOOKS,
     Run,
     check_cases,
     drop_what_is_of_other_weights,
@@ -23,7 +24,6 @@ from organnet.experiment import (
 )
 from organnet.files import make_folder
 
-NOTEBOOKS = (FIRST_NOTEBOOK.stem, "02_training", "03_evaluation", "04_figures")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -9,8 +9,8 @@ import nbformat
 import pytest
 from conftest import REPOSITORY
 
+from organnet.experiment import NOTEBOOKS
 from organnet.files import read_json
-from organnet.reproduce import NOTEBOOKS
 
 PARAMETERS = {"dataset": "phantom", "data": None, "profile": "smoke", "out": None, "seed": 0}
 LONGEST_CELL = 45

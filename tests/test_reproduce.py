@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from organnet.errors import OrganNetError, RunError
 from organnet.evaluation import METRIC_COLUMNS
 from organnet.experiment import (
+    NOTEBOOKS,
     Run,
     drop_what_is_of_other_weights,
     evaluate_run,
@@ -28,7 +29,6 @@ from organnet.experiment import (
 from organnet.files import read_json
 from organnet.organs import ORGAN_NAMES
 from organnet.reproduce import (
-    NOTEBOOKS,
     execute,
     notebook_folder,
     refuse_unknown_parameters,
