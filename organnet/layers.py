@@ -1,7 +1,4 @@
-"""The layers that OrganNet is made of, and how they are run fast; the paper names them, no more.
-
-A layer counts here if its arithmetic is written out; rows and blocks are in `model`.
-"""
+"""The layers that OrganNet is made of, and how they are run fast; rows and blocks are in `model`."""
 
 import functools
 from collections.abc import Callable

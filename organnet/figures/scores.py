@@ -61,13 +61,8 @@ def organ_scores(
             )
         )
     if counted["status"].isin(MISSED).any():
-        handles.append(
-            Line2D(
-                *([], []),
-                **{"color": "#555555", "marker": "x", "linestyle": "", "markersize": 4},
-                label="missed (HD95: the CT's diagonal)",
-            )
-        )
+        style = {"color": "#555555", "marker": "x", "linestyle": "", "markersize": 4}
+        handles.append(Line2D([], [], **style, label="missed (HD95: the CT's diagonal)"))
     if paper is not None:
         handles.append(_draw_paper(upper, paper))
     upper.set(title="a   Dice similarity coefficient", ylabel="DSC (%)", ylim=(-3, 103))
