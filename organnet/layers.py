@@ -1,4 +1,4 @@
-"""The layers that OrganNet is made of, and how they are run fast; rows and blocks are in `model`."""
+"""The layers that OrganNet is made of, and how they run fast; rows and blocks are in `model`."""
 
 import functools
 from collections.abc import Callable
