@@ -62,6 +62,17 @@ def test_formats_are_chosen_once_each(tmp_path: Path) -> None:
         choose_formats(["pdf"])
 
 
+@pytest.mark.parametrize(
+    ("formats", "said"), [(["masks"], True), (["masks", "nifti"], False), (None, False)]
+)
+def test_deep_says_where_its_entropy_map_is_not_written(
+    formats: list[str] | None, said: bool, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(OrganNetError, match="nothing-here"):
+        segment([tmp_path / "nothing-here"], [], tmp_path / "out", deep=True, formats=formats)
+    assert ("no entropy map is written" in capsys.readouterr().err) == said
+
+
 def test_formats_that_refer_to_dicom_are_for_dicom(tmp_path: Path) -> None:
     assert writable(("nrrd", "rtstruct", "seg"), is_dicom=True) == ("nrrd", "rtstruct", "seg")
     assert writable(("nrrd", "rtstruct", "seg"), is_dicom=False) == ("nrrd",)

@@ -3,9 +3,6 @@
 Warnings say where to look, and no warning is no proof: a contour may be wrong within all ranges.
 """
 
-import numpy as np
-from jaxtyping import Float64
-
 from organnet.batch.expected import Expected, expected, ml
 from organnet.batch.measure import Measured, offset_mm, origin_of
 from organnet.organs import ORGANS, spoken
@@ -72,7 +69,7 @@ def _sides(labels: Volume) -> list[str]:
 def _unplaced(organs: dict[str, Measured]) -> list[str]:
     """Whole organs whose places nothing tells, since others were not found; all in one line."""
     unplaced = [
-        name for name in organs if not organs[name].is_cut and _offset_mm(organs, name) is None
+        name for name in organs if not organs[name].is_cut and offset_mm(organs, name) is None
     ]
     if not unplaced:
         return []
@@ -85,13 +82,6 @@ def _unplaced(organs: dict[str, Measured]) -> list[str]:
     return [f"Places could not be checked: {names} (for want of {others}, missing or cut off)"]
 
 
-def _offset_mm(organs: dict[str, Measured], name: str) -> Float64[np.ndarray, " 3"] | None:
-    """As `offset_mm`; None too where an organ that it is told from is cut off by the scan."""
-    if any(other in organs and organs[other].is_cut for other in origin_of(name)):
-        return None
-    return offset_mm(organs, name)
-
-
 def _unusual(name: str, organs: dict[str, Measured], usual: Expected) -> list[str]:
     """Volume and place of an organ, where they are far from what was drawn."""
     warnings = []
@@ -102,7 +92,7 @@ def _unusual(name: str, organs: dict[str, Measured], usual: Expected) -> list[st
             f"{spoken(name)} is {size}: {ml(volume)} ml, "
             f"where {ml(least)} to {ml(largest)} is usual"
         )
-    offset = _offset_mm(organs, name)
+    offset = offset_mm(organs, name)
     if offset is not None:
         for value, (low, high), (less, more) in zip(offset, usual.offset_mm, TOWARDS, strict=True):
             beyond = max(low - value, value - high)

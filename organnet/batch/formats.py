@@ -143,6 +143,11 @@ def files_of(case: str, formats: tuple[str, ...], deep: bool) -> list[str]:
     ]
 
 
+def holds_entropy(formats: tuple[str, ...]) -> bool:
+    """Whether one of these formats has a place for the entropy map of --deep."""
+    return any(FORMATS[name].deep_files for name in formats)
+
+
 def writable(formats: tuple[str, ...], is_dicom: bool) -> tuple[str, ...]:
     """Those of some formats that a scan can be written in."""
     return tuple(name for name in formats if is_dicom or not FORMATS[name].needs_dicom)

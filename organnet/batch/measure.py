@@ -61,10 +61,13 @@ def origin_of(name: str) -> tuple[str, ...]:
 def offset_mm(measured: dict[str, Measured], name: str) -> Float64[np.ndarray, " 3"] | None:
     """Where an organ lies, z, y, x in mm from the middle between the parotids.
 
-    A parotid's place is told from the brain stem instead. None where one of them was not found.
+    A parotid's place is told from the brain stem instead. None where one of them was not found, or
+    where one that it is told from is cut off by the scan.
     """
     origin = origin_of(name)
     if not all(organ in measured for organ in (name, *origin)):
+        return None
+    if any(measured[organ].is_cut for organ in origin):
         return None
     return measured[name].centre_mm - np.mean(
         [measured[organ].centre_mm for organ in origin], axis=0

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from organnet.batch.books import Books
 from organnet.batch.finding import find_inputs, numbered
-from organnet.batch.formats import FORMATS, apart, choose_formats, lacking, why_not
+from organnet.batch.formats import apart, choose_formats, holds_entropy, lacking, why_not
 from organnet.batch.inputs import Input
 from organnet.batch.opening import numbers_given, open_books
 from organnet.batch.record import How
@@ -39,7 +39,7 @@ def segment(
     the end. Raises OrganNetError where nothing could be done at all.
     """
     chosen = choose_formats(formats or ["nrrd"])
-    if deep and not any(FORMATS[name].deep_files for name in chosen):
+    if deep and not holds_entropy(chosen):
         print("no entropy map is written: add --format nrrd or nifti for it", file=sys.stderr)
     try:
         str(out).encode()

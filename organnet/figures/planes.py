@@ -49,6 +49,11 @@ class View:
         empty = not is_organ(self.labels.array).any()
         return self.prediction if empty and self.prediction is not None else self.labels
 
+    @property
+    def slices(self) -> dict[str, int]:
+        """Index by plane of the three slices that show it best."""
+        return best_slices(self.guide.array)
+
 
 @printed
 def case_planes(
@@ -64,7 +69,7 @@ def case_planes(
         hu_window: HU shown black and white.
     """
     view = view_of(case, prediction)
-    return _rows([(case.name, view, best_slices(view.guide.array))], hu_window)
+    return _rows([(case.name, view, view.slices)], hu_window)
 
 
 @printed
@@ -107,7 +112,7 @@ def best_median_worst(
         organs = "1 organ" if count == 1 else f"{count:.0f} organs"
         title = f"{rank}{of}: {name}, mean DSC of {organs} {100 * mean:.0f} %"
         view = view_of(cases[name], predictions[name])
-        rows.append((title, view, best_slices(view.guide.array)))
+        rows.append((title, view, view.slices))
     return _rows(rows, hu_window)
 
 

@@ -13,7 +13,7 @@ from organnet.figures.planes import (
     view_of,
     window_text,
 )
-from organnet.figures.slices import PLANES, best_slices
+from organnet.figures.slices import PLANES
 from organnet.figures.solid import draw_solid
 from organnet.figures.style import DOUBLE_MM, FONT_PT, new_figure, printed
 from organnet.surfaces import bone_surface, organ_surfaces
@@ -45,8 +45,7 @@ def case_scene(
     total_mm = TITLE_MM + planes_mm + TITLE_MM + SOLID_MM + FOOT_MM
     figure = new_figure(DOUBLE_MM, total_mm, constrained=False)
     bottom = FOOT_MM + SOLID_MM + TITLE_MM
-    slices = best_slices(view.guide.array)
-    shown = draw_planes(figure, view, slices, hu_window, widths, height, bottom, total_mm)
+    shown = draw_planes(figure, view, view.slices, hu_window, widths, height, bottom, total_mm)
     figure.text(0, 1 - (TITLE_MM - 1.2) / total_mm, case.name, fontsize=8, parse_math=False)
     window = window_text(hu_window)
     y = 1 - (TITLE_MM - 1.2) / total_mm
