@@ -18,7 +18,8 @@ class Organ:
     Attributes:
         name: PDDCA's name, also its file's name.
         label: its value in a label map, 1 to 9.
-        colour: sRGB hex. Left and right share a hue and differ in lightness.
+        colour: sRGB hex, bright enough for a dark CT. Left and right share a hue and differ in
+            lightness; no two of the nine are alike to a colour-blind reader.
         alpha: its weight in the focal loss (paper, loss section).
         partner: the organ it becomes under a left-right flip; itself where it lies on the midline.
     """
@@ -31,14 +32,14 @@ class Organ:
 
 
 ORGANS = (
-    Organ("BrainStem", 1, "#56b4e9", 1.0, "BrainStem"),
+    Organ("BrainStem", 1, "#1cb6fa", 1.0, "BrainStem"),
     Organ("Chiasm", 2, "#fff04d", 4.0, "Chiasm"),
-    Organ("Mandible", 3, "#e69f00", 1.0, "Mandible"),
+    Organ("Mandible", 3, "#e18f09", 1.0, "Mandible"),
     Organ("OpticNerve_L", 4, "#7dffb8", 4.0, "OpticNerve_R"),
-    Organ("OpticNerve_R", 5, "#00a36c", 4.0, "OpticNerve_L"),
+    Organ("OpticNerve_R", 5, "#49a85c", 4.0, "OpticNerve_L"),
     Organ("Parotid_L", 6, "#ff9db8", 1.0, "Parotid_R"),
-    Organ("Parotid_R", 7, "#d6336c", 1.0, "Parotid_L"),
-    Organ("Submandibular_L", 8, "#cdb4ff", 3.0, "Submandibular_R"),
+    Organ("Parotid_R", 7, "#d4346f", 1.0, "Parotid_L"),
+    Organ("Submandibular_L", 8, "#e1c6ff", 3.0, "Submandibular_R"),
     Organ("Submandibular_R", 9, "#8a4fff", 3.0, "Submandibular_L"),
 )
 ORGAN_NAMES = tuple(organ.name for organ in ORGANS)

@@ -76,7 +76,7 @@ MARKERS = {
     "Parotid": "v",
     "Submandibular": "P",
 }
-"""Shapes beside colours: some organs' colours are one to a colour-blind reader."""
+"""Shapes beside colours, which on paper and to a colour-blind reader come close."""
 
 
 def marker(name: str) -> str:
