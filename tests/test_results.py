@@ -25,6 +25,10 @@ def readme() -> str:
     return (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
+def about_the_results() -> str:
+    return " ".join((RESULTS / "README.md").read_text(encoding="utf-8").split())
+
+
 def card(weights) -> str:
     return weights.with_suffix(".md").read_text(encoding="utf-8")
 
@@ -97,6 +101,9 @@ def test_a_card_holds_the_stored_scores(weights):
     assert f"| mean of organs |  | {100 * mean['dsc']:.1f} | {mean['hd95_mm']:.1f} |" in card(
         weights
     )
+    scored = [organ for organ in summary["organs"].values() if organ["n"]]
+    surface = [f"{100 * organ['surface_dice']['mean']:.1f}" for organ in scored]
+    assert f"{', '.join(surface[:-1])} and {surface[-1]} %." in card(weights)
 
 
 def test_the_card_holds_the_scores_of_the_four_folds():
@@ -140,7 +147,7 @@ def test_the_stored_scores_are_of_the_shipped_weights(folder):
     assert set(scored["cases"]) == set(read_metrics(RESULTS / folder / "metrics.csv")["case"])
 
 
-def test_the_readme_compares_the_drawings_of_one_scan_over_the_organs_they_share():
+def test_the_text_compares_the_drawings_of_one_scan_over_the_organs_they_share():
     paths = [
         RESULTS / "0522c0014" / f"{who}.csv" for who in ("pddca", "oncologist", "radiographer")
     ]
@@ -148,16 +155,16 @@ def test_the_readme_compares_the_drawings_of_one_scan_over_the_organs_they_share
     shared = dsc.dropna()
     assert len(shared) == 7
     pddca, oncologist, radiographer = (f"{100 * mean:.1f}" for mean in shared.mean())
-    assert f"they are {pddca}, {oncologist} and {radiographer}" in readme()
+    assert f"they are {pddca}, {oncologist} and {radiographer}" in about_the_results()
 
 
-def test_the_readme_holds_medians_and_what_people_reach_without_copied_drawings():
+def test_the_text_holds_medians_and_what_people_reach_without_copied_drawings():
     organs = summarise(read_metrics(RESULTS / "openkbp" / "metrics.csv"))["organs"].values()
     dsc, hd95 = (
         [organ[metric]["median"] for organ in organs if organ["n"]] for metric in ("dsc", "hd95_mm")
     )
     percent, mm = [f"{100 * value:.1f}" for value in dsc], [f"{value:.1f}" for value in hd95]
-    text = " ".join(readme().split())
+    text = about_the_results()
     assert f"medians are {', '.join(percent[:-1])} and {percent[-1]} %" in text
     assert f"and {', '.join(mm[:-1])} and {mm[-1]} mm." in text
     people = read_metrics(RESULTS / "observers" / "metrics.csv")
@@ -167,17 +174,18 @@ def test_the_readme_holds_medians_and_what_people_reach_without_copied_drawings(
     assert f"mean is {100 * mean['dsc']:.1f} and HD95 {mean['hd95_mm']:.1f} mm" in text
 
 
-def test_the_readme_holds_a_person_and_the_network_against_the_same_drawings():
+def test_the_text_holds_a_person_and_the_network_against_the_same_drawings():
     person = read_metrics(RESULTS / "observers" / "openkbp.csv")
     person["case"] = person["case"].str.split("__").str[1]
     network = read_metrics(RESULTS / "openkbp" / "metrics.csv")
     both = sorted(set(person["case"]) & set(network["case"]))
     assert both == ["pt_206", "pt_212", "pt_233"]
-    text = " ".join(readme().split())
     counts = person.groupby("organ", sort=False)["dsc"].count()
     stem, jaw, left, right = counts[counts > 0]
-    assert f"({jaw} mandibles, {stem} brain stems, {left} of each parotid)" in text
+    told = f"({stem} brain stems, {jaw} mandibles, {left} of each parotid)"
+    assert told in " ".join(readme().split())
     assert left == right
+    text = about_the_results()
     for table, text_before in ((person, "the oncologist has"), (network, "drawing,")):
         means = table[table["case"].isin(both)].groupby("organ", sort=False)["dsc"].mean().dropna()
         stem, left, right = (f"{100 * mean:.1f}" for mean in means)
@@ -197,14 +205,14 @@ def test_the_readme_and_the_notebook_say_what_the_ablation_gave():
         assert row in notebook
 
 
-def test_the_readme_holds_the_weights_and_the_folds_against_each_other_where_both_are_scored():
+def test_the_text_holds_the_weights_and_the_folds_against_each_other_where_both_are_scored():
     unseen = read_metrics(RESULTS / "unseen" / "metrics.csv")
     folds = pd.concat(read_metrics(path) for path in RESULTS.glob("matched/fold?/metrics.csv"))
     assert not folds.duplicated(["case", "organ"]).any()
     same = folds[folds["case"].isin(unseen["case"])]
     assert same["case"].nunique() == unseen["case"].nunique() == 3
     means = [f"{100 * table.groupby('organ')['dsc'].mean().mean():.1f}" for table in (same, unseen)]
-    text = " ".join(readme().split())
+    text = about_the_results()
     assert f"they have a mean of {means[0]}, the shipped weights {means[1]}." in text
 
 
