@@ -176,7 +176,8 @@ def _scored_runs(root: Path) -> dict[str, tuple[Settings, list[pd.DataFrame]]]:
     for path in sorted(root.glob(f"*/{METRICS_NAME}")):
         content = read_json(path.parent / SETTINGS_NAME)
         settings = Settings.from_dict(content["settings"])
-        same = (content["data"]["sha256"], settings.patches, _but_seed(settings))
+        data = content["data"]["sha256"], content["data"]["cases"]
+        same = (data, settings.patches, _but_seed(settings))
         if alike is not None and same != alike:
             raise OrganNetError(
                 f"{path.parent} was trained on other data or otherwise than its neighbours: "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from organnet.errors import OrganNetError, RunError
+from organnet.errors import OrganNetError, RunError, is_out_of_memory
 from organnet.layout import WEIGHTS_NAME
 from organnet.settings import PROFILES, VARIANTS
 
@@ -311,7 +311,9 @@ def main() -> None:
         _leave(error, 1)
     except OrganNetError as error:
         _leave(error, 2)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         _leave("not enough memory for it: close other programs, or use a larger machine", 1)
     except SystemExit as end:
         if end.code == INTERRUPTED:

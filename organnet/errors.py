@@ -12,6 +12,13 @@ class RunError(OrganNetError):
     """A job that began well and did not end: the command line ends with exit code 1."""
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether it is a MemoryError, for which torch and ITK have words of their own."""
+    words = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+    said = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return said or isinstance(error, MemoryError)
+
+
 def one_line(words: str, most: int = 80) -> str:
     """Text of a file as part of a message: printable, single spaces, at most so many letters."""
     printable = "".join(letter if letter.isprintable() else " " for letter in words)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from organnet.datasets import observers, pddca
 from organnet.errors import OrganNetError, shortened
-from organnet.files import atomic_path
+from organnet.files import atomic_path, visible
 from organnet.layout import IMAGE_FORMATS, SEGMENTATION, STRUCTURES, image_stem
 from organnet.metrics import DEFINITIONS, OrganScore, score_case
 from organnet.organs import CLASSES, ORGAN_NAMES, ORGANS, UNKNOWN
@@ -256,9 +257,9 @@ def _label_maps(path: Path) -> dict[str, Path]:
     if not _holds_many(path):
         return {case_name(path): path}
     found: dict[str, Path] = {}
-    for child in sorted(path.iterdir()):
+    for child in visible(path):
         is_file = child.name.lower().endswith(tuple(IMAGE_FORMATS))
-        if child.name.startswith(".") or not (is_file or _is_case(child)):
+        if not (is_file or _is_case(child)):
             continue
         if child.name.lower().endswith(SEGMENTATION):  # 3D Slicer's, numbered in its own way
             continue
@@ -280,7 +281,7 @@ def _label_maps(path: Path) -> dict[str, Path]:
 
 def case_name(path: Path) -> str:
     """Name of a case folder, or of an image file without its suffix."""
-    path = path.resolve()
+    path = Path(os.path.abspath(path))  # not resolved: a link has a name of its own
     return path.name if path.is_dir() else image_stem(path.name)
 
 

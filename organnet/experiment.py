@@ -322,12 +322,20 @@ def _refuse_another_run(path: Path, content: dict) -> None:
         raise OrganNetError(
             f"{path} is of a run on other data than {content['data']['root']}: choose another --out"
         )
+    if stored["data"].get("cases") != content["data"]["cases"]:
+        raise OrganNetError(
+            f"{path} is of a run with other splits of {content['data']['root']}: "
+            "choose another --out"
+        )
 
 
 def _git_commit() -> str | None:
     """Commit of the checkout this package lies in; None where it is installed without one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    checkout = Path(__file__).resolve().parent.parent
+    command = ["git", "-C", str(checkout), "rev-parse", "HEAD", "--show-toplevel"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
+    commit, top = told.splitlines()
+    return commit if Path(top) == checkout else None  # else of whoever's project it lies in

@@ -120,11 +120,16 @@ def subfolders(root: Path) -> list[Path]:
         raise OrganNetError(f"{root} does not exist: give the folder that holds the cases")
     if not root.is_dir():
         raise OrganNetError(f"{root} is a file: give the folder that holds the cases")
+    return [path for path in visible(root) if path.is_dir()]
+
+
+def visible(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted, hidden files left out; OrganNetError where it is closed."""
     try:
-        return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise OrganNetError(
-            f"{root} cannot be read ({error.strerror}): check its permissions"
+            f"{folder} cannot be read ({error.strerror}): check its permissions"
         ) from error
 
 

@@ -20,8 +20,8 @@ def head_box(ct: Volume) -> Box:
     """Index ranges (z, y, x) of the head and upper neck in an LPS-aligned CT.
 
     The body is the largest connected piece of tissue. Its top section is taken for the vertex; a
-    scan that starts lower gets a box that is wider and longer than needed, never one too small.
-    A CT without tissue gets its whole grid.
+    scan that starts lower gets a box that is wider and longer than needed, never one too small,
+    unless arms are raised above the head. A CT without tissue gets its whole grid.
     """
     body, step = _body(ct)
     spacing = [mm * n for mm, n in zip(ct.spacing_mm, step, strict=True)]
@@ -36,11 +36,18 @@ def head_box(ct: Volume) -> Box:
 
     face = body[below_top(FACE_MM) : top + 1].any((0, 2))
     ears = body[below_top(EARS_MM) : top + 1].any((0, 1))
-    ranges = ((below_top(REACH_MM), top + 1), _span(face), _span(ears))
-    return tuple(
-        _widened(low, high, n, axis_mm, size)
-        for (low, high), n, axis_mm, size in zip(ranges, step, ct.spacing_mm, ct.shape, strict=True)
-    )
+    return _on_the_ct([(below_top(REACH_MM), top + 1), _span(face), _span(ears)], step, ct)
+
+
+def body_box(ct: Volume) -> Box:
+    """Index ranges (z, y, x) of the whole body in an LPS-aligned CT.
+
+    A CT without tissue gets its whole grid.
+    """
+    body, step = _body(ct)
+    if not body.any():
+        return slice(0, ct.shape[0]), slice(0, ct.shape[1]), slice(0, ct.shape[2])
+    return _on_the_ct([_span(body.any(others)) for others in ((1, 2), (0, 2), (0, 1))], step, ct)
 
 
 def _body(ct: Volume) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -52,6 +59,12 @@ def _body(ct: Volume) -> tuple[np.ndarray, tuple[int, int, int]]:
     if count > 1:
         tissue = pieces == np.argmax(np.bincount(pieces.ravel())[1:]) + 1
     return tissue, (z, y, x)
+
+
+def _on_the_ct(ranges: list[tuple[int, int]], step: tuple[int, int, int], ct: Volume) -> Box:
+    """Ranges on the coarse grid as those of the CT, with a margin."""
+    axes = zip(ranges, step, ct.spacing_mm, ct.shape, strict=True)
+    return tuple(_widened(low, high, n, mm, size) for (low, high), n, mm, size in axes)
 
 
 def _span(occupied: np.ndarray) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from organnet.boxes import Box
 from organnet.errors import OrganNetError
 from organnet.grids import between, grid_size, resize
-from organnet.head import head_box
+from organnet.head import body_box, head_box
 from organnet.organs import BACKGROUND
 from organnet.volume import Volume, on_grid_of, to_lps, write_volume
 from organnet.weights import Network
@@ -44,29 +44,29 @@ class Prediction:
 def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Prediction:
     """Segment a CT of any orientation, spacing and extent.
 
-    The head is found, resized to the network's spacing and covered with overlapping windows; an
-    organ's stray pieces are dropped. With `deep`: more overlap, each window also mirrored
+    The head is found, resized to the network's spacing and covered with overlapping windows; the
+    whole body, where no organ is found there or one goes on below. An organ's stray pieces are
+    dropped. With `deep`: more overlap, each window also mirrored
     left-right (organs swapped back), as a network's settings may ask for anyway, and an
     entropy map. Several networks' probabilities are averaged. The CT is in HU, air -1000, which is
     not checked here: `read_ct` does so.
 
     Raises OrganNetError where the networks were trained on different grids or HU windows.
     """
-    patches = _common_patches(networks)
     lps = to_lps(ct)
     box = head_box(lps)
-    cropped = lps.array[box]
-    size = grid_size(cropped.shape, lps.spacing_mm, patches.spacing_mm)
-    hu = resize(cropped, size)
-    probabilities = _mean_probabilities(networks, hu, deep)
-
+    probabilities, found = _seen(networks, lps, box, deep)
+    if box[0].start > 0 and (not found.any() or found[0].any()):
+        # No head, or one that goes on below: what was taken for its top may be raised arms
+        box = body_box(lps)
+        probabilities, found = _seen(networks, lps, box, deep)
+    drop_stray_pieces(found, lps.spacing_mm)
     labels = np.zeros(lps.shape, np.uint8)
-    labels[box] = label_map(probabilities, cropped.shape)
-    drop_stray_pieces(labels[box], lps.spacing_mm)
+    labels[box] = found
     entropy = None
     if deep:
         values = np.zeros(lps.shape, np.float32)
-        values[box] = resize(entropy_nats(probabilities), cropped.shape)
+        values[box] = resize(entropy_nats(probabilities), found.shape)
         entropy = on_grid_of(lps.with_array(values), ct)
     return Prediction(on_grid_of(lps.with_array(labels), ct), entropy)
 
@@ -145,6 +145,16 @@ def _between_mm(a: Box, b: Box, spacing_mm: tuple[float, float, float]) -> float
 def entropy_nats(probabilities: Float[Tensor, "10 z y x"]) -> Float[np.ndarray, "z y x"]:
     """-sum p ln p per voxel, in nats."""
     return torch.special.entr(probabilities).sum(0).numpy()
+
+
+def _seen(
+    networks: list[Network], lps: Volume, box: Box, deep: bool
+) -> tuple[Float[Tensor, "10 z y x"], UInt8[np.ndarray, "p q r"]]:
+    """Probabilities in a part of a CT on the network's grid, and labels on the CT's own."""
+    cropped = lps.array[box]
+    size = grid_size(cropped.shape, lps.spacing_mm, _common_patches(networks).spacing_mm)
+    probabilities = _mean_probabilities(networks, resize(cropped, size), deep)
+    return probabilities, label_map(probabilities, cropped.shape)
 
 
 def _mean_probabilities(

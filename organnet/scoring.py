@@ -62,10 +62,10 @@ def score_cases(
     table = metrics_table(scores)
     if table["dsc"].isna().all():
         raise OrganNetError(f"{dataset.root} has no organ drawn in any of these cases")
-    write_metrics(table, folder / METRICS_NAME)
-    write_json(folder / SUMMARY_NAME, summarise(table))
     with atomic_path(folder / SIDES_NAME) as temporary:
         pd.concat(sides).to_csv(temporary, index=False)
+    write_metrics(table, folder / METRICS_NAME)
+    write_json(folder / SUMMARY_NAME, summarise(table))  # last: with it a run counts as scored
     return table
 
 

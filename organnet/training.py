@@ -85,6 +85,7 @@ def train(
             write_log(run / LOG_NAME, clock.rows)
             if bar.disable:
                 print(_line(clock.rows, plan), flush=True)
+    write_log(run / LOG_NAME, clock.rows)  # where a kill came between checkpoint and log
     save_weights(run / WEIGHTS_NAME, state.model, settings)
     if stop.is_set():
         raise RunError("stopped when the training was done: run the same command to go on")

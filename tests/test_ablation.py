@@ -21,12 +21,14 @@ from organnet.settings import VARIANTS, make_settings
 CASES = [f"case{n}" for n in range(6)]
 
 
-def scored(root: Path, variant: str, dsc: list[float], seed: int = 0, data: str = "d") -> None:
+def scored(
+    root: Path, variant: str, dsc: list[float], seed: int = 0, data: str = "d", test: str = "t"
+) -> None:
     """A finished run of smoke settings in which each case has a mandible of that DSC."""
     folder = root / f"{variant}-seed{seed}"
     settings = make_settings("phantom", "smoke", variant, seed)
     folder.mkdir(parents=True)
-    content = {"settings": settings.to_dict(), "data": {"sha256": data}}
+    content = {"settings": settings.to_dict(), "data": {"sha256": data, "cases": {"test": [test]}}}
     (folder / "settings.json").write_text(json.dumps(content))
     nothing = OrganScore("BrainStem", np.nan, np.nan, np.nan, 0, 0, "not drawn")
     scores = {
@@ -138,6 +140,10 @@ def test_runs_of_other_data_are_not_compared(tmp_path: Path) -> None:
     scored(tmp_path, "unet", [0.5] * 6, data="another")
     with pytest.raises(OrganNetError, match="other data"):
         ablation_table(tmp_path)
+    scored(tmp_path / "splits", "organnet", [0.5] * 6)
+    scored(tmp_path / "splits", "unet", [0.5] * 6, test="another")
+    with pytest.raises(OrganNetError, match="other data"):
+        ablation_table(tmp_path / "splits")
 
 
 def test_without_the_papers_network_there_is_nothing_to_compare_with(tmp_path: Path) -> None:

@@ -76,10 +76,12 @@ def test_deep_says_where_its_entropy_map_is_not_written(
 def test_formats_that_refer_to_dicom_are_for_dicom(tmp_path: Path) -> None:
     assert writable(("nrrd", "rtstruct", "seg"), is_dicom=True) == ("nrrd", "rtstruct", "seg")
     assert writable(("nrrd", "rtstruct", "seg"), is_dicom=False) == ("nrrd",)
-    scan = Input("c", tmp_path / "c.nrrd")
+    scan = Input("c", write_tiny(tmp_path / "c.nrrd"))
     why = why_not(scan, ("rtstruct", "seg"))
     assert "is no DICOM series, without which there is no rtstruct and no seg" in why
     assert why_not(scan, ("nrrd", "rtstruct")) is None
+    with pytest.raises(OrganNetError, match="misspelt does not exist"):
+        segment([tmp_path / "misspelt"], [Path("openkbp")], tmp_path / "out", formats=["seg"])
 
 
 def test_an_image_is_written_as_what_it_can_be(

@@ -236,6 +236,7 @@ def test_messages_of_anonymous_cases_have_no_path(tmp_path: Path) -> None:
     gone = numbered([Input("Erika", tmp_path / "Mustermann" / "Erika.nrrd")], {})[0]
     with pytest.raises(OrganNetError, match=r"^case-001 does not exist: check the path$"):
         gone.sha256()
+    write_tiny(gone.path)
     assert why_not(gone, ("rtstruct",)).startswith("case-001 is no DICOM")
 
 
@@ -261,6 +262,17 @@ def test_of_two_that_would_be_one_file_the_second_has_a_fault(deep: bool, root: 
     if deep:
         with pytest.raises(OrganNetError, match=r"written to c_entropy\.nrrd as .* is: ren"):
             inputs[1].sha256()
+
+
+def test_a_link_to_itself_fails_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "round.nrrd").symlink_to("round.nrrd")
+    write_tiny(tmp_path / "whole.nrrd")
+    inputs = apart(find_inputs([tmp_path]).inputs, ("nrrd",), False, tmp_path / "out")
+    assert "whole" in [given.name for given in inputs if not given.fault]
+    for given in inputs:
+        if given.name == "round":
+            with pytest.raises(OrganNetError):
+                given.sha256()
 
 
 def test_an_output_beside_its_input_is_fine(root: Path) -> None:

@@ -40,6 +40,36 @@ def test_a_scan_of_another_folder_is_not_taken_for_one_of_the_same_path(
     assert set(statuses(out)) == {"done before"}
 
 
+def test_a_scan_that_failed_is_in_nobodys_way(tmp_path: Path, worker: Worker) -> None:
+    """A damaged scan is mended by a whole copy, which lies elsewhere."""
+    out = tmp_path / "out"
+    for patient in "AB":
+        write_tiny(tmp_path / patient / "ct.nrrd", 1)
+        write_tiny(tmp_path / patient / "other.nrrd", 2)
+    whole = (tmp_path / "A" / "ct.nrrd").read_bytes()
+    (tmp_path / "A" / "ct.nrrd").write_bytes(whole[:-9])
+    assert run(tmp_path / "A", out, worker) == 1
+    (tmp_path / "B" / "ct.nrrd").write_bytes(whole[:-8])
+    assert run(tmp_path / "B", out, worker) == 1
+    assert manifest(out)[0]["input"] == str(tmp_path / "B" / "ct.nrrd")
+    (tmp_path / "B" / "ct.nrrd").write_bytes(whole)
+    assert run(tmp_path / "B", out, worker) == 0
+    assert statuses(out) == ["done", "done before"]
+
+
+def test_results_of_an_anonymous_scan_are_not_replaced_by_anothers(
+    tmp_path: Path, worker: Worker
+) -> None:
+    write_tiny(tmp_path / "scans" / "one.nrrd", 1)
+    write_tiny(tmp_path / "others" / "case-001.nrrd", 2)
+    out = tmp_path / "out"
+    assert run(tmp_path / "scans", out, worker, anonymise=True) == 0
+    before = (out / "case-001.nrrd").read_bytes()
+    with pytest.raises(OrganNetError, match="results called case-001 of another scan"):
+        run(tmp_path / "others", out, worker)
+    assert (out / "case-001.nrrd").read_bytes() == before
+
+
 def test_what_is_put_in_the_way_meanwhile_stays(scans: Path, tmp_path: Path) -> None:
     class Slow(Worker):
         """While it segments, a person saves a correction."""

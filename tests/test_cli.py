@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+import torch
 from conftest import REPOSITORY
 from safetensors.numpy import load_file, save_file
 
@@ -18,8 +19,9 @@ from organnet import cli
 from organnet.ablation import ablation_table
 from organnet.datasets import DATASETS
 from organnet.dicom.names import TG263
-from organnet.experiment import Run
-from organnet.files import read_json
+from organnet.errors import OrganNetError
+from organnet.experiment import Run, open_run
+from organnet.files import read_json, write_json
 from organnet.organs import ORGANS
 from organnet.settings import VARIANTS
 from organnet.volume import Volume, read_volume, same_grid, write_volume
@@ -310,6 +312,19 @@ def test_a_run_of_other_settings_is_not_overwritten(smoke_run: Run) -> None:
     assert read_json(smoke_run.folder / "settings.json") == before
 
 
+def test_a_run_of_other_splits_is_not_gone_on_with(smoke_run: Run, tmp_path: Path) -> None:
+    """What was trained on would be scored, or the old cases' scores be shown for the new."""
+    data, run = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(smoke_run.dataset.root, data)
+    open_run("phantom", "smoke", data, run)
+    open_run("phantom", "smoke", data, run)
+    splits = read_json(data / "splits.json")
+    splits["training"][0], splits["test"][0] = splits["test"][0], splits["training"][0]
+    write_json(data / "splits.json", splits)
+    with pytest.raises(OrganNetError, match=r"run with other splits of .*data: choose another"):
+        open_run("phantom", "smoke", data, run)
+
+
 def test_training_all_trains_and_scores_every_variant(smoke_run: Run, tmp_path: Path) -> None:
     words = ("training", "--all", "--profile", "smoke", "--data", smoke_run.dataset.root)
     result = organnet(*words, "--out", tmp_path)
@@ -331,9 +346,15 @@ def test_phantom_writes_cases(tmp_path: Path) -> None:
     assert len(list((tmp_path / "data").glob("*/img.nrrd"))) == 3
 
 
-def test_want_of_memory_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")],
+)
+def test_want_of_memory_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     def run() -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(cli, "app", run)
     monkeypatch.setattr(cli, "_stop_as_ctrl_c_does", lambda: None)

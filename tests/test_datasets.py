@@ -329,6 +329,20 @@ def test_the_hash_of_the_data_is_of_cases_that_are_files_too(tmp_path: Path) -> 
     assert data.sha256() != before
 
 
+def test_the_hash_of_the_data_is_of_linked_folders_too(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    drawing = tmp_path / "store" / "Mandible.nrrd"
+    drawing.write_bytes(b"one")
+    case = tmp_path / "A"
+    case.mkdir()
+    (case / "structures").symlink_to(tmp_path / "store")
+    (case / "round").symlink_to(case)  # and one that leads back ends
+    data = Dataset("own", tmp_path, {"training": ("A",)}, {"A": case}, pddca.read_case)
+    before = data.sha256()
+    drawing.write_bytes(b"two")
+    assert data.sha256() != before
+
+
 def test_the_hash_of_the_data_is_not_of_hidden_files(tmp_path: Path) -> None:
     case = tmp_path / "A"
     case.mkdir()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -243,6 +244,25 @@ def test_the_mask_of_one_organ_is_no_label_map(tmp_path):
     mask = tmp_path / "one" / "structures" / "Mandible.nrrd"
     with pytest.raises(OrganNetError, match="mask of one organ: give the folder of its case"):
         evaluate(mask, mask)
+
+
+def test_a_link_has_its_own_name(tmp_path):
+    """As git-annex and DVC keep files: called by what they hold."""
+    write_volume(label_map(), tmp_path / "store" / "MD5E-s12--abc.nrrd")
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "one.nrrd").symlink_to(tmp_path / "store" / "MD5E-s12--abc.nrrd")
+    write_case(tmp_path / "cases" / "one", label_map())
+    assert set(evaluate(tmp_path / "maps", tmp_path / "cases")["case"]) == {"one"}
+
+
+def test_a_closed_folder_is_one_line(tmp_path, monkeypatch):
+    def closed(_):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "maps").mkdir()
+    monkeypatch.setattr(Path, "iterdir", closed)
+    with pytest.raises(OrganNetError, match=r"maps cannot be read \(Permission denied\)"):
+        evaluate(tmp_path / "maps", tmp_path / "maps")
 
 
 def test_one_case_in_two_files_is_refused(tmp_path):

@@ -12,6 +12,7 @@ from conftest import REPOSITORY
 from stand_ins import Threshold, block_ct, network
 
 from organnet.errors import OrganNetError
+from organnet.head import body_box, head_box
 from organnet.inference import (
     drop_stray_pieces,
     entropy_nats,
@@ -59,6 +60,24 @@ def test_every_orientation_gives_the_same_anatomy() -> None:
         labels = predict([network(Threshold())], turned).labels.array
         back = np.flip(labels, np.flatnonzero(flips)).transpose(np.argsort(order))
         assert (back == expected).all(), (order, flips)
+
+
+def test_a_head_below_raised_arms_is_found() -> None:
+    """Hands are no top of a head: the box below them ends above what is to be found."""
+    ct = Volume(np.full((160, 60, 60), -1000, np.int16), (5.0, 3.0, 3.0))
+    ct.array[5:80, 6:-6, 6:-6] = 0
+    ct.array[80:150, 20:30, 6:16] = ct.array[80:150, 20:30, -16:-6] = 0  # arms, 350 mm long
+    block = np.s_[66:74, 14:30, 34:46]
+    ct.array[block] = 250
+    assert head_box(ct)[0].start > 80
+    for deep in (False, True):
+        found = predict([network(Threshold())], ct, deep)
+        assert (found.labels.array[block] == 1).mean() > 0.9
+        assert (found.labels.array == 1).sum() < 1.3 * found.labels.array[block].size
+    nothing = Volume(np.full((90, 40, 40), -1000, np.int16), (5.0, 3.0, 3.0))
+    assert body_box(nothing) == head_box(nothing) == tuple(slice(0, n) for n in nothing.shape)
+    nothing.array[3:80, 5:30, 6:31] = 0
+    assert not predict([network(Threshold())], nothing).labels.array.any()
 
 
 def test_deep_gives_entropy_and_both_drop_a_stray_piece() -> None:

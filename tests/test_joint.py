@@ -98,12 +98,20 @@ def test_openkbp_is_known_by_its_files(shared_data: Path, tmp_path: Path) -> Non
     assert "OpticNerve_L" in dataset.load("0522c0708__pt_3").drawn
 
 
+def test_a_split_can_be_used_without_the_data_of_another(data: Path, tmp_path: Path) -> None:
+    groups = [group("training", "phantom0009"), group("test", "phantom0000")]
+    dataset = open_dataset("joint", written(data, groups))
+    assert dataset.sha256(dataset.splits["test"]) == dataset.sha256(["phantom0000"])
+    with pytest.raises(OrganNetError, match=r"not there .*phantom0009"):
+        open_run("joint", "smoke", written(data, groups), tmp_path / "run")
+    assert not (tmp_path / "run" / "settings.json").exists()
+
+
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
         ("none", "has no list of groups"),
         ([3], "has no list of groups"),
-        ([group("training", "phantom0009")], "not there .*phantom0009"),
         ([group("train", "phantom0000")], "split is none of training, validation, test"),
         ([group("training", "phantom0000"), group("test", "phantom0000")], "phantom0000 twice"),
         ([group("test", "phantom0000", repeat=2)], "repeat is not for training"),

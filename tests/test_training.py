@@ -67,6 +67,22 @@ def test_resume_is_bitwise(
     pd.testing.assert_frame_equal(*logs, check_exact=True)
 
 
+def test_a_log_that_was_not_written_any_more_is_made_up_for(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill between the last checkpoint and its row of the log."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("organnet.training.write_log", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, settings(epochs=1), CASES, CASES[:1])
+    monkeypatch.undo()
+    train(tmp_path, settings(epochs=1), CASES, CASES[:1])
+    assert len(pd.read_csv(tmp_path / "log.csv")) == 1
+
+
 @pytest.mark.parametrize("kind", [signal.SIGHUP, signal.SIGINT])
 def test_every_wish_to_end_is_heeded(
     kind: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

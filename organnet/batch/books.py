@@ -1,13 +1,14 @@
 """The books of an output folder: what is done, what has to be done, and nothing half-written."""
 
 import os
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from organnet.batch.formats import files_of, writable
 from organnet.batch.inputs import ZIP, Input, is_zip
 from organnet.batch.manifest import write_manifest
-from organnet.batch.placing import put
+from organnet.batch.placing import EARLIER, put
 from organnet.batch.record import (
     DONE,
     FAILED,
@@ -80,10 +81,11 @@ class Books:
         is not of.
         """
         old = read_record(self.out, given.name)
-        if old is not None and not old.is_of(given.path, input_sha256):
+        done = old is not None and old.status == DONE
+        if done and not old.is_of(given.path, input_sha256):
             return (
-                f"{self.out} has results called {given.name} of {old.input}: choose another "
-                f"--out, or remove them and {record_path(self.out, given.name)}"
+                f"{self.out} has results called {given.name} of {old.input or 'another scan'}: "
+                f"choose another --out, or remove them and {record_path(self.out, given.name)}"
             )
         known = old.outputs if old else {}
         for name in files_of(given.name, self.to_write(given, input_sha256), self.how.deep):
@@ -150,6 +152,17 @@ class Books:
         self.failed[given.name] = self._record(given, input_sha256, answer)
         write_manifest(self.out, self._rows(), self.done_before)
         return answer
+
+    def clear_stage(self) -> None:
+        """Remove what a case left: files that were not wanted, and what it had unpacked.
+
+        Not what lay in their places before: where that could not go back, the next run sees to it.
+        """
+        for path in (*self.stage.iterdir(), *self.links.iterdir()):
+            if path.is_dir() and not path.is_symlink() and path.name != EARLIER:
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.parent == self.stage and path.is_file():
+                remove(path)
 
     def finish(self) -> None:
         """The report, and the note that the run is at its end."""

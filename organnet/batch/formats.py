@@ -3,6 +3,7 @@
 Nothing heavy is imported before a file is written.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -162,8 +163,12 @@ def lacking(formats: tuple[str, ...], is_dicom: bool) -> list[str]:
 
 
 def why_not(given: Input, formats: tuple[str, ...]) -> str | None:
-    """Why an input can be written in none of these formats; None where it can in one."""
-    if writable(formats, given.is_dicom):
+    """Why an input can be written in none of these formats; None where it can in one.
+
+    None also where it cannot be read, of which hashing it tells.
+    """
+    unreadable = given.fault or not os.path.exists(given.path)
+    if unreadable or writable(formats, given.is_dicom):
         return None
     return (
         f"{given.title} is no DICOM series, without which there is no {' and no '.join(formats)}: "
@@ -179,6 +184,11 @@ def _files(given: Input) -> list[Path]:
         return []
 
 
+def _real(path: Path) -> Path:
+    """Where a path leads; other than `resolve`, also of links that lead nowhere."""
+    return Path(os.path.realpath(path))
+
+
 def apart(inputs: list[Input], formats: tuple[str, ...], deep: bool, out: Path) -> list[Input]:
     """The inputs; one that would be written where another is, has a fault.
 
@@ -188,15 +198,15 @@ def apart(inputs: list[Input], formats: tuple[str, ...], deep: bool, out: Path) 
     """
     writer: dict[str, Input] = {}
     whole = [given for given in inputs if not given.fault]
-    theirs = {path.resolve() for given in whole for path in _files(given)}
-    drawings = {(given.path / STRUCTURES).resolve() for given in whole}
+    theirs = {_real(path) for given in whole for path in _files(given)}
+    drawings = {_real(given.path / STRUCTURES) for given in whole}
     told = []
     for given in inputs:
         files = [] if given.fault else files_of(given.name, formats, deep)
-        if files and given.is_dicom and out.resolve().is_relative_to(given.path.resolve()):
+        if files and given.is_dicom and _real(out).is_relative_to(_real(given.path)):
             raise OrganNetError(f"{out} lies within {given.title}: use another --out")
         for file in files:
-            path = (out / file).resolve()
+            path = _real(out / file)
             if path in theirs or path.parent in drawings:
                 raise OrganNetError(
                     f"{out / file} would replace an input's file: use another --out"

@@ -123,9 +123,9 @@ class Record:
 
     def is_of(self, path: str | Path | None, input_sha256: str) -> bool:
         """Whether it is of this scan: of its bytes, or of what lay under its path before."""
-        if self.input is None or path is None or self.input_sha256 == input_sha256:
+        if self.input_sha256 == input_sha256:
             return True
-        return self.input == os.path.abspath(path)
+        return None not in (self.input, path) and self.input == os.path.abspath(path)
 
     def stays(self, path: Path, input_sha256: str) -> bool:
         """Whether it and its files stay where its case fails now.
@@ -133,9 +133,9 @@ class Record:
         They do unless there are none, or are of this input as it no longer is. Where the input
         cannot be read, its SHA-256 is empty: nobody knows whether it changed.
         """
-        if not self.is_of(path, input_sha256):
-            return True
-        return bool(self.picture_sha256) and input_sha256 in ("", self.input_sha256)
+        if self.status != DONE:
+            return False
+        return not self.is_of(path, input_sha256) or input_sha256 in ("", self.input_sha256)
 
 
 def picture_name(case: str) -> str:

@@ -91,6 +91,7 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
     with open_books(out, how, inputs) as books:
         for given in tqdm(inputs, unit="case", disable=None):
             answer = _segment(given, books, worker, only=len(inputs) == 1)
+            books.clear_stage()
             _tell(_removed(answer), given)
             if answer is None or not answer.message:
                 books.lacking[given.name] = lacking(how.formats, given.is_dicom)

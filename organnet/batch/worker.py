@@ -18,7 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from organnet.batch.inputs import Input
-from organnet.errors import OrganNetError, one_line
+from organnet.errors import OrganNetError, is_out_of_memory, one_line
 
 REPORT_IT = "please report it as an error of organnet"
 LONGEST_S = 3600.0
@@ -186,16 +186,10 @@ def _said(error: Exception, names_path: bool = True) -> str:
     """An error in one line; where no path may be named, an unexpected one without its own words."""
     if isinstance(error, OrganNetError):
         return str(error)
-    if isinstance(error, MemoryError) or _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return "not enough memory for it: close other programs or use a larger computer"
     message = one_line(str(error)) if names_path else "its message may name a file"
     return f"unexpected {type(error).__name__} ({message or 'no message'}): {REPORT_IT}"
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Torch and ITK have their own words for a MemoryError."""
-    words = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def _end_with_the_parent() -> None:

@@ -1,7 +1,8 @@
 """What every data set hands out: a case, and the list of cases in their splits."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,19 +66,39 @@ class Dataset:
     def sha256(self, names: Sequence[str] | None = None) -> str:
         """Of the names and contents of every file of these cases, hidden ones left out.
 
-        Without `names` of all of them, and of the list where the data set is one.
+        Without `names` of all of them, and of the list where the data set is one. Raises
+        OrganNetError where a case's folder is missing.
         """
+        cases = sorted(self.folders if names is None else names)
+        missing = [str(self.folders[case]) for case in cases if not self.folders[case].exists()]
+        if missing:
+            raise OrganNetError(
+                f"{self.root} lists folders that are not there ({shortened(missing, 2)}): "
+                "get the data (see data/README.md)"
+            )
         digest = hashlib.sha256()
         if names is None and self.root.is_file():
             digest.update(f"{sha256(self.root)}\n".encode())
-        for case in sorted(self.folders if names is None else names):
+        for case in cases:
             folder = self.folders[case]
-            inside = [folder] if folder.is_file() else folder.rglob("*")
+            inside = [folder] if folder.is_file() else _below(folder)
             for path in sorted(p for p in inside if p.is_file()):
                 place = path.relative_to(folder)
                 if not any(part.startswith(".") for part in place.parts):  # such as .DS_Store
                     digest.update(f"{case}/{place} {sha256(path)}\n".encode())
         return digest.hexdigest()
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All that lies in a folder, in linked ones as well; none is entered twice."""
+    entered = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        here = os.path.realpath(place)
+        if here in entered:
+            folders.clear()
+            continue
+        entered.add(here)
+        yield from (Path(place, name) for name in names)
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,8 +39,9 @@ class Group:
 def open_joint(path: Path) -> Dataset:
     """List the cases of the JSON file `path`.
 
-    Raises OrganNetError where the file is missing or not such a list, a case's folder is missing,
-    or one name stands in two groups.
+    Folders need not be there, so that a split can be scored without the data of another.
+    Raises OrganNetError where the file is missing or not such a list, or one name stands in two
+    groups.
     """
     if path.is_dir():
         raise OrganNetError(f"{path} is a folder: name the JSON file that lists the cases")
@@ -57,12 +58,6 @@ def open_joint(path: Path) -> Dataset:
             organs[folders[case]] = group.organs
             repeat[case] = group.repeat
         splits[group.split] += group.cases
-    missing = [str(folder) for folder in folders.values() if not folder.is_dir()]
-    if missing:
-        raise OrganNetError(
-            f"{path} lists folders that are not there ({shortened(missing, 2)}): "
-            "get the data (see data/README.md)"
-        )
 
     def read_case(folder: Path) -> Case:
         reader = openkbp if (folder / "ct.csv").exists() else pddca
