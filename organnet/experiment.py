@@ -331,11 +331,11 @@ def _refuse_another_run(path: Path, content: dict) -> None:
 
 def _git_commit() -> str | None:
     """Commit of the checkout this package lies in; None where it is installed without one."""
-    checkout = Path(__file__).resolve().parent.parent
-    command = ["git", "-C", str(checkout), "rev-parse", "HEAD", "--show-toplevel"]
+    checkout = str(Path(__file__).resolve().parent.parent)
+    command = ["git", "-C", checkout, "rev-parse", "HEAD", "--show-prefix"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        told = subprocess.run(command, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
-    commit, top = told.splitlines()
-    return commit if Path(top) == checkout else None  # else of whoever's project it lies in
+    commit, *below = told.decode(errors="replace").splitlines()
+    return None if any(below) else commit  # where it lies below, it is another project's

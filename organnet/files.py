@@ -120,7 +120,7 @@ def subfolders(root: Path) -> list[Path]:
         raise OrganNetError(f"{root} does not exist: give the folder that holds the cases")
     if not root.is_dir():
         raise OrganNetError(f"{root} is a file: give the folder that holds the cases")
-    return [path for path in visible(root) if path.is_dir()]
+    return [path for path in visible(root) if os.path.isdir(path)]
 
 
 def visible(folder: Path) -> list[Path]:

@@ -39,15 +39,15 @@ def head_box(ct: Volume) -> Box:
     return _on_the_ct([(below_top(REACH_MM), top + 1), _span(face), _span(ears)], step, ct)
 
 
-def body_box(ct: Volume) -> Box:
-    """Index ranges (z, y, x) of the whole body in an LPS-aligned CT.
+def longer_box(ct: Volume, box: Box) -> Box:
+    """A box of `head_box` as long again downwards and as wide as the body.
 
-    A CT without tissue gets its whole grid.
+    It holds a head that lies below raised arms.
     """
     body, step = _body(ct)
-    if not body.any():
-        return slice(0, ct.shape[0]), slice(0, ct.shape[1]), slice(0, ct.shape[2])
-    return _on_the_ct([_span(body.any(others)) for others in ((1, 2), (0, 2), (0, 1))], step, ct)
+    _, y, x = _on_the_ct([_span(body.any(others)) for others in ((1, 2), (0, 2), (0, 1))], step, ct)
+    low = box[0].start - round(REACH_MM / ct.spacing_mm[0])
+    return slice(max(0, low), box[0].stop), y, x
 
 
 def _body(ct: Volume) -> tuple[np.ndarray, tuple[int, int, int]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from organnet.boxes import Box
 from organnet.errors import OrganNetError
 from organnet.grids import between, grid_size, resize
-from organnet.head import body_box, head_box
+from organnet.head import head_box, longer_box
 from organnet.organs import BACKGROUND
 from organnet.volume import Volume, on_grid_of, to_lps, write_volume
 from organnet.weights import Network
@@ -44,9 +44,9 @@ class Prediction:
 def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Prediction:
     """Segment a CT of any orientation, spacing and extent.
 
-    The head is found, resized to the network's spacing and covered with overlapping windows; the
-    whole body, where no organ is found there or one goes on below. An organ's stray pieces are
-    dropped. With `deep`: more overlap, each window also mirrored
+    The head is found, resized to the network's spacing and covered with overlapping windows; where
+    no organ is found there, or one goes on below, so is what lies further down. An organ's stray
+    pieces are dropped. With `deep`: more overlap, each window also mirrored
     left-right (organs swapped back), as a network's settings may ask for anyway, and an
     entropy map. Several networks' probabilities are averaged. The CT is in HU, air -1000, which is
     not checked here: `read_ct` does so.
@@ -55,20 +55,15 @@ def predict(networks: list[Network], ct: Volume, deep: bool = False) -> Predicti
     """
     lps = to_lps(ct)
     box = head_box(lps)
-    probabilities, found = _seen(networks, lps, box, deep)
+    seen = _within(networks, lps, box, deep)
+    found = seen.labels.array[box]
     if box[0].start > 0 and (not found.any() or found[0].any()):
-        # No head, or one that goes on below: what was taken for its top may be raised arms
-        box = body_box(lps)
-        probabilities, found = _seen(networks, lps, box, deep)
-    drop_stray_pieces(found, lps.spacing_mm)
-    labels = np.zeros(lps.shape, np.uint8)
-    labels[box] = found
-    entropy = None
-    if deep:
-        values = np.zeros(lps.shape, np.float32)
-        values[box] = resize(entropy_nats(probabilities), found.shape)
-        entropy = on_grid_of(lps.with_array(values), ct)
-    return Prediction(on_grid_of(lps.with_array(labels), ct), entropy)
+        # What was taken for the top of the head may be raised arms
+        further = _within(networks, lps, longer_box(lps, box), deep)
+        if len(np.unique(further.labels.array)) >= len(np.unique(found)):
+            seen = further
+    entropy = None if seen.entropy is None else on_grid_of(seen.entropy, ct)
+    return Prediction(on_grid_of(seen.labels, ct), entropy)
 
 
 def write_prediction(prediction: Prediction, out: Path, name: str) -> None:
@@ -147,14 +142,20 @@ def entropy_nats(probabilities: Float[Tensor, "10 z y x"]) -> Float[np.ndarray, 
     return torch.special.entr(probabilities).sum(0).numpy()
 
 
-def _seen(
-    networks: list[Network], lps: Volume, box: Box, deep: bool
-) -> tuple[Float[Tensor, "10 z y x"], UInt8[np.ndarray, "p q r"]]:
-    """Probabilities in a part of a CT on the network's grid, and labels on the CT's own."""
+def _within(networks: list[Network], lps: Volume, box: Box, deep: bool) -> Prediction:
+    """What the networks say of a part of a CT, on the whole CT's grid."""
     cropped = lps.array[box]
     size = grid_size(cropped.shape, lps.spacing_mm, _common_patches(networks).spacing_mm)
     probabilities = _mean_probabilities(networks, resize(cropped, size), deep)
-    return probabilities, label_map(probabilities, cropped.shape)
+    labels = np.zeros(lps.shape, np.uint8)
+    labels[box] = label_map(probabilities, cropped.shape)
+    drop_stray_pieces(labels[box], lps.spacing_mm)
+    entropy = None
+    if deep:
+        values = np.zeros(lps.shape, np.float32)
+        values[box] = resize(entropy_nats(probabilities), cropped.shape)
+        entropy = lps.with_array(values)
+    return Prediction(lps.with_array(labels), entropy)
 
 
 def _mean_probabilities(

@@ -159,7 +159,7 @@ def test_of_two_stages_that_killed_runs_left_the_one_with_results_is_taken(
     run(scans, tmp_path, worker)
     before = contents(tmp_path)
     record = read_record(tmp_path, "scan0")
-    earlier = tmp_path / f"{STAGE}b" / placing.EARLIER
+    earlier = tmp_path / f"{STAGE}b" / placing.EARLIER / "scan0"
     write_record(earlier, record)
     for name in record.ours(tmp_path):
         move(tmp_path / name, earlier / name)

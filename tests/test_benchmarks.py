@@ -35,6 +35,7 @@ def test_ratios_go_turn_by_turn():
     slow = [clock.Spent(s, 0, None) for s in (4.0, 9.0, 10.0)]
     fast = [clock.Spent(s, 0, None) for s in (2.0, 3.0, 2.0)]
     assert clock.ratios(slow, fast) == clock.Spread(2.0, 3.0, 5.0)
+    assert str(clock.Spread(0.0123456, 999.4, 3034.0)) == "999 (0.0123 to 3,034)"
     assert str(clock.ratios(slow, fast)) == "3 (2 to 5)"
     assert clock.seconds(slow) == 9.0
 

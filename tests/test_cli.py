@@ -362,3 +362,6 @@ def test_want_of_memory_is_one_line(
         cli.main()
     assert end.value.code == 1
     assert capsys.readouterr().err.startswith("organnet: not enough memory")
+    error = RuntimeError("a fault of ours")
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        cli.main()

@@ -1,6 +1,7 @@
 """PDDCA's layout, splits, left and right: what is read, what is unknown, what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -335,12 +336,19 @@ def test_the_hash_of_the_data_is_of_linked_folders_too(tmp_path: Path) -> None:
     drawing.write_bytes(b"one")
     case = tmp_path / "A"
     case.mkdir()
-    (case / "structures").symlink_to(tmp_path / "store")
+    (case / ".store").symlink_to(tmp_path / "store")  # what is hidden is not what is read
+    (case / "structures").symlink_to(".store")
     (case / "round").symlink_to(case)  # and one that leads back ends
     data = Dataset("own", tmp_path, {"training": ("A",)}, {"A": case}, pddca.read_case)
     before = data.sha256()
     drawing.write_bytes(b"two")
     assert data.sha256() != before
+    (case / "structures").unlink()
+    shutil.copytree(tmp_path / "store", case / "structures")
+    (case / "round").unlink()
+    copied = data.sha256()
+    (case / ".store").unlink()
+    assert data.sha256() == copied
 
 
 def test_the_hash_of_the_data_is_not_of_hidden_files(tmp_path: Path) -> None:

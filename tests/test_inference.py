@@ -12,7 +12,7 @@ from conftest import REPOSITORY
 from stand_ins import Threshold, block_ct, network
 
 from organnet.errors import OrganNetError
-from organnet.head import body_box, head_box
+from organnet.head import head_box, longer_box
 from organnet.inference import (
     drop_stray_pieces,
     entropy_nats,
@@ -66,18 +66,45 @@ def test_a_head_below_raised_arms_is_found() -> None:
     """Hands are no top of a head: the box below them ends above what is to be found."""
     ct = Volume(np.full((160, 60, 60), -1000, np.int16), (5.0, 3.0, 3.0))
     ct.array[5:80, 6:-6, 6:-6] = 0
-    ct.array[80:150, 20:30, 6:16] = ct.array[80:150, 20:30, -16:-6] = 0  # arms, 350 mm long
-    block = np.s_[66:74, 14:30, 34:46]
-    ct.array[block] = 250
-    assert head_box(ct)[0].start > 80
-    for deep in (False, True):
-        found = predict([network(Threshold())], ct, deep)
-        assert (found.labels.array[block] == 1).mean() > 0.9
-        assert (found.labels.array == 1).sum() < 1.3 * found.labels.array[block].size
-    nothing = Volume(np.full((90, 40, 40), -1000, np.int16), (5.0, 3.0, 3.0))
-    assert body_box(nothing) == head_box(nothing) == tuple(slice(0, n) for n in nothing.shape)
-    nothing.array[3:80, 5:30, 6:31] = 0
-    assert not predict([network(Threshold())], nothing).labels.array.any()
+    ct.array[80:150, 16:36, 6:26] = ct.array[80:150, 16:36, -26:-6] = 0  # arms, 350 mm long
+    box = head_box(ct)
+    assert box[0].start > 80 and longer_box(ct, box)[0] == slice(box[0].start - 58, box[0].stop)
+    assert not predict([network(Threshold())], ct).labels.array.any()
+    for bottom in (66, box[0].start - 3):  # wholly below the box, or cut by it
+        block = np.s_[bottom : bottom + 8, 20:32, 10:22]
+        shown = ct.with_array(ct.array.copy())
+        shown.array[block] = 250
+        for deep in (False, True):
+            found = predict([network(Threshold())], shown, deep).labels.array == 1
+            overlap = 2 * found[block].sum() / (found.sum() + found[block].size)
+            assert overlap > 0.75  # the smoke grid is 5 mm
+
+
+def test_a_speck_at_the_end_of_the_box_is_no_reason_to_look_further(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ct = Volume(np.full((160, 60, 60), -1000, np.int16), (5.0, 3.0, 3.0))
+    ct.array[5:150, 6:-6, 6:-6] = 0
+    box = head_box(ct)
+    ct.array[120:132, 14:30, 34:46] = 250  # in the head
+    ct.array[box[0].start : box[0].start + 2, 20:23, 20:23] = 250
+    monkeypatch.setattr("organnet.inference.longer_box", pytest.fail)
+    found = predict([network(Threshold())], ct).labels.array
+    assert found[120:132].any() and not found[:110].any()
+
+
+def test_what_was_found_in_the_head_stays_where_less_is_found_further_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ct = Volume(np.full((160, 60, 60), -1000, np.int16), (5.0, 3.0, 3.0))
+    ct.array[5:150, 6:-6, 6:-6] = 0
+    start = head_box(ct)[0].start
+    ct.array[start - 4 : start + 4, 20:30, 20:30] = 250
+    monkeypatch.setattr(
+        "organnet.inference.longer_box", lambda *_: (slice(0, 20), slice(0, 60), slice(0, 60))
+    )
+    found = predict([network(Threshold())], ct).labels.array
+    assert found[start:].any() and not found[:start].any()
 
 
 def test_deep_gives_entropy_and_both_drop_a_stray_piece() -> None:

@@ -1,5 +1,6 @@
 """The books of an output folder: what is done, what has to be done, and nothing half-written."""
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass, field, replace
@@ -162,7 +163,8 @@ class Books:
             if path.is_dir() and not path.is_symlink() and path.name != EARLIER:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.parent == self.stage and path.is_file():
-                remove(path)
+                with contextlib.suppress(OrganNetError):  # it goes when the run is at its end
+                    remove(path)
 
     def finish(self) -> None:
         """The report, and the note that the run is at its end."""

@@ -1,7 +1,7 @@
 """A case's files put in their places all together or not at all, however the process ends.
 
 While they are on the move the case's record says STOPPED, and what lay there before waits in
-.earlier on the stage, with its record.
+.earlier/CASE on the stage, with its record.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def put(record: Record, new: Collection[str], stage: Path, out: Path) -> None:
     on_the_move = {name: record.outputs[name] for name in new}
     stopped = replace(record, status=FAILED, message=STOPPED, outputs=on_the_move)
     kept = record.outputs.keys() - set(new)
-    earlier = stage / EARLIER
+    earlier = stage / EARLIER / record.case
     old = read_record(out, record.case)
     if old is not None:
         write_record(earlier, old)
@@ -53,6 +53,8 @@ def put(record: Record, new: Collection[str], stage: Path, out: Path) -> None:
         take_back(stage, out)
         raise
     shutil.rmtree(earlier, ignore_errors=True)
+    with contextlib.suppress(OSError):  # another case's could not go back
+        earlier.parent.rmdir()
 
 
 def take_back(stage: Path, out: Path) -> None:
@@ -60,10 +62,10 @@ def take_back(stage: Path, out: Path) -> None:
 
     Stopped itself, it goes on where it is called again.
     """
-    earlier = stage / EARLIER
     for stopped in read_records(out):
         if stopped.message != STOPPED:
             continue
+        earlier = stage / EARLIER / stopped.case
         old = read_record(earlier, stopped.case)
         for name in set(stopped.ours(out)) - set(old.ours(out) if old else ()):
             remove(out / name)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, UInt8
 
 from organnet.boxes import box_of
 from organnet.errors import OrganNetError, shortened
-from organnet.files import sha256
+from organnet.files import sha256, visible
 from organnet.organs import ORGANS
 from organnet.volume import Volume
 
@@ -81,24 +81,21 @@ class Dataset:
             digest.update(f"{sha256(self.root)}\n".encode())
         for case in cases:
             folder = self.folders[case]
-            inside = [folder] if folder.is_file() else _below(folder)
-            for path in sorted(p for p in inside if p.is_file()):
-                place = path.relative_to(folder)
-                if not any(part.startswith(".") for part in place.parts):  # such as .DS_Store
-                    digest.update(f"{case}/{place} {sha256(path)}\n".encode())
+            for path in [folder] if folder.is_file() else sorted(_files_below(folder)):
+                digest.update(f"{case}/{path.relative_to(folder)} {sha256(path)}\n".encode())
         return digest.hexdigest()
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """All that lies in a folder, in linked ones as well; none is entered twice."""
-    entered = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        here = os.path.realpath(place)
-        if here in entered:
-            folders.clear()
-            continue
-        entered.add(here)
-        yield from (Path(place, name) for name in names)
+def _files_below(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """All that is not hidden in a folder, and in linked ones that do not lead back to it."""
+    here = os.path.realpath(folder)
+    if here in above:
+        return
+    for path in visible(folder):
+        if os.path.isdir(path):
+            yield from _files_below(path, (*above, here))
+        elif os.path.isfile(path):
+            yield path
 
 
 @dataclass(frozen=True, eq=False)
