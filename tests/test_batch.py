@@ -33,7 +33,6 @@ from organnet.batch.finding import find_inputs, numbered
 from organnet.batch.inputs import Input
 from organnet.batch.manifest import write_manifest
 from organnet.batch.opening import STAGE, open_books
-from organnet.batch.placing import EARLIER
 from organnet.batch.record import Measured, Record, read_record, read_records
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
@@ -186,22 +185,6 @@ def test_a_scan_that_never_ends_is_given_up(
     monkeypatch.undo()  # a busy machine may take a second to begin
     assert worker.segment(Input("a", scans / "scan0.nrrd"), tmp_path).message == ""
     worker.close()
-
-
-def test_what_a_dying_worker_unpacked_goes_with_the_stage(scans: Path, tmp_path: Path) -> None:
-    worker = Worker(load_mortal)
-    given = Input("unpacking-killed", scans / "scan0.nrrd")
-    with open_books(tmp_path, HOW, [given]) as books:
-        assert "was ended (killed)" in worker.segment(given, books.stage).message
-        assert [path.name for path in books.stage.iterdir()] == ["unpacked"]
-        (books.stage / "a.nrrd").touch()
-        (books.links / "organnet-unpacked").mkdir()
-        (books.links / "case-001.nrrd").symlink_to(scans / "scan0.nrrd")
-        (books.stage / EARLIER).mkdir()  # what could not go back is for the next run
-        books.clear_stage()
-        assert [path.name for path in books.stage.iterdir()] == [EARLIER]
-        assert [path.name for path in books.links.iterdir()] == ["case-001.nrrd"]
-    assert not list(tmp_path.iterdir())
 
 
 def test_where_all_fail_nothing_is_done(tmp_path: Path, worker: Worker) -> None:

@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from batch_parts import HOW, contents, load_writing, manifest
+from batch_parts import HOW, contents, load_mortal, load_writing, manifest
 from batch_runs import run, statuses
 
 from organnet.batch import placing
 from organnet.batch.finding import find_inputs
-from organnet.batch.opening import STAGE
+from organnet.batch.inputs import Input
+from organnet.batch.opening import STAGE, open_books
 from organnet.batch.record import STOPPED, read_record, write_record
 from organnet.batch.run import run_batch
 from organnet.batch.worker import Worker
@@ -167,3 +168,19 @@ def test_of_two_stages_that_killed_runs_left_the_one_with_results_is_taken(
     (tmp_path / f"{STAGE}a").mkdir()
     run_batch(find_inputs([scans / "scan1*"]).inputs, worker, tmp_path, HOW)
     assert contents(tmp_path) == before
+
+
+def test_what_a_dying_worker_unpacked_goes_with_the_stage(scans: Path, tmp_path: Path) -> None:
+    worker = Worker(load_mortal)
+    given = Input("unpacking-killed", scans / "scan0.nrrd")
+    with open_books(tmp_path, HOW, [given]) as books:
+        assert "was ended (killed)" in worker.segment(given, books.stage).message
+        assert [path.name for path in books.stage.iterdir()] == ["unpacked"]
+        (books.stage / "a.nrrd").touch()
+        (books.links / "organnet-unpacked").mkdir()
+        (books.links / "case-001.nrrd").symlink_to(scans / "scan0.nrrd")
+        (books.stage / placing.EARLIER).mkdir()  # what could not go back is for the next run
+        books.clear_stage()
+        assert [path.name for path in books.stage.iterdir()] == [placing.EARLIER]
+        assert [path.name for path in books.links.iterdir()] == ["case-001.nrrd"]
+    assert not list(tmp_path.iterdir())

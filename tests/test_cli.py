@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
-import torch
 from conftest import REPOSITORY
 from safetensors.numpy import load_file, save_file
 
@@ -20,7 +19,7 @@ from organnet.ablation import ablation_table
 from organnet.datasets import DATASETS
 from organnet.dicom.names import TG263
 from organnet.errors import OrganNetError
-from organnet.experiment import Run, open_run
+from organnet.experiment import Run
 from organnet.files import read_json, write_json
 from organnet.organs import ORGANS
 from organnet.settings import VARIANTS
@@ -242,7 +241,6 @@ def test_a_run_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_what_is_written_is_as_open_as_the_users_umask_lets_it(
     mask: int, mode: int, tmp_path: Path
 ) -> None:
-    from organnet.files import write_json
 
     before = os.umask(mask)
     try:
@@ -256,7 +254,6 @@ def test_what_is_written_is_as_open_as_the_users_umask_lets_it(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full, a full disk, is Linux's")
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
     """Writing fails half-way as on a full disk: the old file stays, no temporary is left."""
-    from organnet.errors import OrganNetError
     from organnet.files import atomic_path
 
     path = tmp_path / "log.csv"
@@ -312,19 +309,6 @@ def test_a_run_of_other_settings_is_not_overwritten(smoke_run: Run) -> None:
     assert read_json(smoke_run.folder / "settings.json") == before
 
 
-def test_a_run_of_other_splits_is_not_gone_on_with(smoke_run: Run, tmp_path: Path) -> None:
-    """What was trained on would be scored, or the old cases' scores be shown for the new."""
-    data, run = tmp_path / "data", tmp_path / "run"
-    shutil.copytree(smoke_run.dataset.root, data)
-    open_run("phantom", "smoke", data, run)
-    open_run("phantom", "smoke", data, run)
-    splits = read_json(data / "splits.json")
-    splits["training"][0], splits["test"][0] = splits["test"][0], splits["training"][0]
-    write_json(data / "splits.json", splits)
-    with pytest.raises(OrganNetError, match=r"run with other splits of .*data: choose another"):
-        open_run("phantom", "smoke", data, run)
-
-
 def test_training_all_trains_and_scores_every_variant(smoke_run: Run, tmp_path: Path) -> None:
     words = ("training", "--all", "--profile", "smoke", "--data", smoke_run.dataset.root)
     result = organnet(*words, "--out", tmp_path)
@@ -344,24 +328,3 @@ def test_phantom_writes_cases(tmp_path: Path) -> None:
     words = ("phantom", "--cases", 3, "--seed", 5, "--size", "smoke", "--out", tmp_path / "data")
     assert organnet(*words).returncode == 0
     assert len(list((tmp_path / "data").glob("*/img.nrrd"))) == 3
-
-
-@pytest.mark.parametrize(
-    "error",
-    [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")],
-)
-def test_want_of_memory_is_one_line(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
-    def run() -> None:
-        raise error
-
-    monkeypatch.setattr(cli, "app", run)
-    monkeypatch.setattr(cli, "_stop_as_ctrl_c_does", lambda: None)
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 1
-    assert capsys.readouterr().err.startswith("organnet: not enough memory")
-    error = RuntimeError("a fault of ours")
-    with pytest.raises(RuntimeError, match="a fault of ours"):
-        cli.main()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,6 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from organnet import experiment
 from organnet.errors import OrganNetError, RunError
 from organnet.evaluation import METRIC_COLUMNS
 from organnet.experiment import (
@@ -200,17 +198,3 @@ def test_a_failing_notebook_is_one_line_and_not_done(
     assert "\n" not in str(raised.value)
     assert type(raised.value) is kind
     assert not (tmp_path / "out" / "broken.ipynb").exists()
-
-
-def test_the_commit_is_of_the_checkout_and_not_of_a_project_around_an_installed_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(experiment, "__file__", str(tmp_path / "organnet" / "experiment.py"))
-    assert experiment._git_commit() is None
-    for words in ("init -q", "-c user.name=A -c user.email=a@b commit -q --allow-empty -m one"):
-        subprocess.run(["git", "-C", str(tmp_path), *words.split()], check=True)
-    assert re.fullmatch("[0-9a-f]{40}", experiment._git_commit() or "")
-    installed = tmp_path / ".venv" / "lib" / "organnet" / "experiment.py"
-    installed.parent.mkdir(parents=True)
-    monkeypatch.setattr(experiment, "__file__", str(installed))
-    assert experiment._git_commit() is None
