@@ -182,6 +182,7 @@ def evaluate(
 
     refuse_to_replace(out)
     pairs = match_cases(prediction, reference)
+    print(f"prediction {prediction}, reference {reference}", file=sys.stderr)  # their order matters
     table = score_pairs(pairs.matched)
     write_metrics(table, out)
     if pairs.unmatched:

@@ -102,6 +102,7 @@ def test_inference_then_evaluate(smoke_run: Run, case: Path, tmp_path: Path) -> 
     result = organnet("evaluate", out, case.parent, "--out", table)
     assert result.returncode == 0, result.stderr
     assert len(pd.read_csv(table)) == 9
+    assert result.stderr.startswith(f"prediction {out}, reference {case.parent}\n")
     assert "HD95" in result.stdout
     assert result.stdout.splitlines()[-1] == f"case by case: {table}"
 
