@@ -81,11 +81,10 @@ def train(
                     f"run the same command to go on from {checkpoint}"
                 )
             _finish_epoch(state, settings, validation)
+            write_log(run / LOG_NAME, clock.rows)  # first: an epoch in the checkpoint is over
             save_checkpoint(checkpoint, state, settings)
-            write_log(run / LOG_NAME, clock.rows)
             if bar.disable:
                 print(_line(clock.rows, plan), flush=True)
-    write_log(run / LOG_NAME, clock.rows)  # where a kill came between checkpoint and log
     save_weights(run / WEIGHTS_NAME, state.model, settings)
     if stop.is_set():
         raise RunError("stopped when the training was done: run the same command to go on")

@@ -185,7 +185,7 @@ def _files(given: Input) -> list[Path]:
 
 
 def _real(path: Path) -> Path:
-    """Where a path leads; other than `resolve`, also of links that lead nowhere."""
+    """Where a path leads; unlike `resolve`, also of a link that leads back to itself."""
     return Path(os.path.realpath(path))
 
 
