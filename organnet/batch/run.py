@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -96,19 +97,19 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
             if answer is None or not answer.message:
                 books.lacking[given.name] = lacking(how.formats, given.is_dicom)
             if answer is None:
-                tqdm.write(f"{given.name} was done before")
+                _say(f"{given.name} was done before")
                 for path in books.edited(given):
-                    tqdm.write(f"{path} was changed since, and is kept")
+                    _say(f"{path} was changed since, and is kept")
                 _tell(books.lacking[given.name], given)
             elif answer.message:
                 failures[given.name] = answer.message
                 if len(inputs) > 1:
-                    tqdm.write(f"{given.name} failed: {answer.message}", file=sys.stderr)
+                    _say(f"{given.name} failed: {answer.message}", file=sys.stderr)
             else:
                 for name in answer.outputs:
-                    tqdm.write(str(out / name))
+                    _say(str(out / name))
                 for path in books.edited(given):
-                    tqdm.write(
+                    _say(
                         f"{path} was changed since, and is kept; new files are without that change"
                     )
                 _tell(books.lacking[given.name], given)
@@ -117,9 +118,15 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
     return _told(failures, len(inputs))
 
 
+def _say(line: str, file: TextIO | None = None) -> None:
+    """A line above the bar; without tqdm's lock, whose release fails where Ctrl-C came before it
+    was taken, so that the stop would end in a traceback."""
+    tqdm.write(line, file=file, nolock=True)
+
+
 def _tell(lines: Iterable[str], given: Input) -> None:
     for line in lines:
-        tqdm.write(f"{given.name}: {line}", file=sys.stderr)
+        _say(f"{given.name}: {line}", file=sys.stderr)
 
 
 def _removed(answer: Answer | None) -> list[str]:
