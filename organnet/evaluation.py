@@ -189,8 +189,9 @@ def table_text(summary: Mapping[str, Any], paper: bool = False) -> str:
     line = f"{'mean of organs':<16}{_three_cells(mean)}{'':>5}"
     if paper:
         line += f"{mean_dsc(PAPER):>13.1f}"
-    cases = f"{summary['cases']} {'case' if summary['cases'] == 1 else 'cases'}"
-    lines += ["-" * len(header), line.rstrip(), "", f"Mean ± standard deviation over {cases}."]
+    count = summary["cases"]
+    over = "One case." if count == 1 else f"Mean ± standard deviation over {count} cases."
+    lines += ["-" * len(header), line.rstrip(), "", over]
     return "\n".join([*lines, *definition_lines(summary["definitions"].values())])
 
 

@@ -132,6 +132,16 @@ def test_the_progress_counts_every_case(
     assert " 0/6 " in shown.getvalue() and " 6/6 " in shown.getvalue()
 
 
+def test_what_is_said_takes_no_lock_that_ctrl_c_would_leave_broken(
+    scans: Path, tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tqdm lets go of its lock though Ctrl-C came before it was taken: an error of its own."""
+    said = {}
+    monkeypatch.setattr(tqdm, "write", lambda line, **how: said.update({line: how}))
+    run(scans, tmp_path, worker)
+    assert len(said) > 5 and all(how["nolock"] for how in said.values())
+
+
 def test_a_worker_killed_from_outside_is_replaced(scans: Path, tmp_path: Path) -> None:
     worker = Worker(load_stand_in)
     given = Input("scan0", scans / "scan0.nrrd")

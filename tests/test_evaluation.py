@@ -135,7 +135,9 @@ def test_text_has_organs_mean_remarks_and_definitions(table):
     assert lines[4].endswith("prediction empty in 1")
     assert lines[12].startswith("mean of organs") and "63." in lines[12]
     assert "larger of both directed 95th percentiles" in " ".join(text.split())
-    assert "over 2 cases" in text
+    assert "Mean ± standard deviation over 2 cases." in text
+    of_one = table_text(summarise(table[table["case"] == table["case"].iloc[0]]))
+    assert "One case." in of_one and "±" not in of_one
     assert all(len(line) <= 100 for line in lines)
     assert "paper" not in lines[0]
 

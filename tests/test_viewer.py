@@ -18,7 +18,7 @@ from test_figures import a_case, shifted
 from organnet import viewer
 from organnet.errors import OrganNetError
 from organnet.figures.slices import PLANES
-from organnet.organs import ORGANS
+from organnet.organs import ORGANS, spoken
 from organnet.viewer import frontends
 from organnet.viewer.browser import SliceBrowser
 from organnet.viewer.frontends import front_end
@@ -78,13 +78,17 @@ def test_plain_python_gets_a_figure_and_imports_no_viewer():
 
 def test_the_still_has_three_planes_and_two_bodies():
     case = a_case()
+    organs = {spoken(name) for name in case.drawn}
+    from_the_front = ["from the patient's front right", "from the patient's front left"]
     for figure, titles in (
-        (viewer.overlay(case), ["from the patient's front right", "from the patient's front left"]),
+        (viewer.overlay(case), from_the_front),
         (viewer.overlay(case, prediction=shifted(case)), ["reference", "prediction"]),
+        (viewer.overlay(case.ct, prediction=shifted(case)), from_the_front),
     ):
         assert isinstance(figure, Figure)
         assert len(figure.axes) == 5
         assert [axes.get_title("left") for axes in figure.axes[3:]] == titles
+        assert {text.get_text() for text in figure.legends[0].get_texts()} >= organs
 
 
 def test_arrays_with_geometry_serve_as_well_as_a_case():

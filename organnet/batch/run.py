@@ -119,8 +119,10 @@ def run_batch(inputs: list[Input], worker: Worker, out: Path, how: How) -> int:
 
 
 def _say(line: str, file: TextIO | None = None) -> None:
-    """A line above the bar; without tqdm's lock, whose release fails where Ctrl-C came before it
-    was taken, so that the stop would end in a traceback."""
+    """A line above the bar.
+
+    Without tqdm's lock: where Ctrl-C comes before it is taken, letting go of it is an error.
+    """
     tqdm.write(line, file=file, nolock=True)
 
 

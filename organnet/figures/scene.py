@@ -34,7 +34,8 @@ def case_scene(
     Args:
         case: CT (HU) and reference.
         prediction: label map on the case's grid. It is drawn dashed over the reference, and in 3D
-            beside it; without one, the reference is seen from the front left and front right.
+            beside it. Where there is but one of the two, that one is seen from the front right
+            and the front left.
         hu_window: HU shown black and white.
     """
     view = view_of(case, prediction)
@@ -52,23 +53,25 @@ def case_scene(
     figure.text(1, y, window, ha="right", fontsize=FONT_PT, color="#444444")
 
     bone, reference = bone_surface(view.ct), organ_surfaces(view.labels)
-    if view.prediction is None:
-        panels = [
-            (reference, -AZIMUTH_DEGREES, "from the patient's front right"),
-            (reference, AZIMUTH_DEGREES, "from the patient's front left"),
-        ]
-    else:
-        predicted = organ_surfaces(view.prediction)
+    predicted = {} if view.prediction is None else organ_surfaces(view.prediction)
+    if reference and view.prediction is not None:
         panels = [
             (reference, AZIMUTH_DEGREES, "reference"),
             (predicted, AZIMUTH_DEGREES, "prediction"),
+        ]
+    else:
+        only = reference or predicted
+        panels = [
+            (only, -AZIMUTH_DEGREES, "from the patient's front right"),
+            (only, AZIMUTH_DEGREES, "from the patient's front left"),
         ]
     wide = (DOUBLE_MM - GAP_MM) / 2
     for number, (organs, azimuth, title) in enumerate(panels):
         axes = place(figure, (number * (wide + GAP_MM), FOOT_MM, wide, SOLID_MM), total_mm)
         draw_solid(axes, organs, bone, azimuth, title)
         shown |= organs.keys()
-    both = view.prediction is not None
+    kinds = bool(reference), view.prediction is not None
+    told = kinds if kinds[1] else (False, False)  # with one kind of line alone, the solid one
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, (FOOT_MM - 2) / total_mm)}
-    organ_legend(figure, shown, both, both, **below)
+    organ_legend(figure, shown, *told, **below)
     return figure
