@@ -70,8 +70,7 @@ def case_scene(
         axes = place(figure, (number * (wide + GAP_MM), FOOT_MM, wide, SOLID_MM), total_mm)
         draw_solid(axes, organs, bone, azimuth, title)
         shown |= organs.keys()
-    kinds = bool(reference), view.prediction is not None
-    told = kinds if kinds[1] else (False, False)  # with one kind of line alone, the solid one
+    dashed = view.prediction is not None
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, (FOOT_MM - 2) / total_mm)}
-    organ_legend(figure, shown, *told, **below)
+    organ_legend(figure, shown, dashed and bool(reference), dashed, **below)
     return figure
