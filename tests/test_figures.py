@@ -109,7 +109,7 @@ def test_a_case_without_labels_is_drawn_whole_and_a_prediction_guides_the_slices
     assert view_of(empty).ct.shape == empty.ct.shape
     assert legend_texts(figures.case_planes(empty)) == []
     figure = figures.case_planes(empty, a_case(labels=[4]).labels)
-    assert "Optic nerve L" in legend_texts(figure)
+    assert legend_texts(figure) == ["Optic nerve L", "prediction"]
 
 
 def test_an_organ_at_the_border_is_outlined_too():

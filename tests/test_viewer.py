@@ -80,15 +80,17 @@ def test_the_still_has_three_planes_and_two_bodies():
     case = a_case()
     organs = {spoken(name) for name in case.drawn}
     from_the_front = ["from the patient's front right", "from the patient's front left"]
-    for figure, titles in (
-        (viewer.overlay(case), from_the_front),
-        (viewer.overlay(case, prediction=shifted(case)), ["reference", "prediction"]),
-        (viewer.overlay(case.ct, prediction=shifted(case)), from_the_front),
+    both = ["reference", "prediction"]
+    for figure, titles, lines in (
+        (viewer.overlay(case), from_the_front, set()),
+        (viewer.overlay(case, prediction=shifted(case)), both, set(both)),
+        (viewer.overlay(case.ct, prediction=shifted(case)), from_the_front, {"prediction"}),
     ):
         assert isinstance(figure, Figure)
         assert len(figure.axes) == 5
         assert [axes.get_title("left") for axes in figure.axes[3:]] == titles
-        assert {text.get_text() for text in figure.legends[0].get_texts()} >= organs
+        assert {text.get_text() for text in figure.legends[0].get_texts()} == organs | lines
+        assert all(axes.images[0].get_array().any() for axes in figure.axes[3:])  # none is black
 
 
 def test_arrays_with_geometry_serve_as_well_as_a_case():

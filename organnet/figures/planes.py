@@ -190,7 +190,8 @@ def _rows(rows: list[tuple[str, View, dict[str, int]]], hu_window: tuple[float, 
         figure.text(0, y, title, ha="left", va="bottom", fontsize=8, parse_math=False)
     predicted = any(view.prediction is not None for _, view, _ in rows)
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, (foot_mm - 2) / total_mm)}
-    organ_legend(figure, shown, predicted, predicted, **below)
+    drawn = any(is_organ(view.labels.array).any() for _, view, _ in rows)
+    organ_legend(figure, shown, predicted and drawn, predicted, **below)
     y = 1 - (title_mm - 1.2) / total_mm
     figure.text(1, y, window_text(hu_window), ha="right", fontsize=FONT_PT, color="#444444")
     return figure
