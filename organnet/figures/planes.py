@@ -44,10 +44,14 @@ class View:
     prediction: Volume | None
 
     @property
+    def compares(self) -> bool:
+        """Whether there are both, a prediction and a reference that is not empty."""
+        return self.prediction is not None and bool(is_organ(self.labels.array).any())
+
+    @property
     def guide(self) -> Volume:
         """What the slices are chosen by: the reference, or the prediction where it is empty."""
-        empty = not is_organ(self.labels.array).any()
-        return self.prediction if empty and self.prediction is not None else self.labels
+        return self.labels if self.prediction is None or self.compares else self.prediction
 
     @property
     def slices(self) -> dict[str, int]:
@@ -190,8 +194,8 @@ def _rows(rows: list[tuple[str, View, dict[str, int]]], hu_window: tuple[float, 
         figure.text(0, y, title, ha="left", va="bottom", fontsize=8, parse_math=False)
     predicted = any(view.prediction is not None for _, view, _ in rows)
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, (foot_mm - 2) / total_mm)}
-    drawn = any(is_organ(view.labels.array).any() for _, view, _ in rows)
-    organ_legend(figure, shown, predicted and drawn, predicted, **below)
+    compared = any(view.compares for _, view, _ in rows)
+    organ_legend(figure, shown, compared, predicted, **below)
     y = 1 - (title_mm - 1.2) / total_mm
     figure.text(1, y, window_text(hu_window), ha="right", fontsize=FONT_PT, color="#444444")
     return figure

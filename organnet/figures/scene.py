@@ -52,15 +52,14 @@ def case_scene(
     y = 1 - (TITLE_MM - 1.2) / total_mm
     figure.text(1, y, window, ha="right", fontsize=FONT_PT, color="#444444")
 
-    bone, reference = bone_surface(view.ct), organ_surfaces(view.labels)
-    predicted = {} if view.prediction is None else organ_surfaces(view.prediction)
-    if reference and view.prediction is not None:
+    bone = bone_surface(view.ct)
+    if view.compares:
         panels = [
-            (reference, AZIMUTH_DEGREES, "reference"),
-            (predicted, AZIMUTH_DEGREES, "prediction"),
+            (organ_surfaces(view.labels), AZIMUTH_DEGREES, "reference"),
+            (organ_surfaces(view.prediction), AZIMUTH_DEGREES, "prediction"),
         ]
     else:
-        only = reference or predicted
+        only = organ_surfaces(view.guide)
         panels = [
             (only, -AZIMUTH_DEGREES, "from the patient's front right"),
             (only, AZIMUTH_DEGREES, "from the patient's front left"),
@@ -70,7 +69,6 @@ def case_scene(
         axes = place(figure, (number * (wide + GAP_MM), FOOT_MM, wide, SOLID_MM), total_mm)
         draw_solid(axes, organs, bone, azimuth, title)
         shown |= organs.keys()
-    dashed = view.prediction is not None
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, (FOOT_MM - 2) / total_mm)}
-    organ_legend(figure, shown, dashed and bool(reference), dashed, **below)
+    organ_legend(figure, shown, view.compares, view.prediction is not None, **below)
     return figure
